@@ -1,0 +1,162 @@
+"""Random matrices as frozen data: free cumulants, and how to draw one.
+
+An ensemble knows two things about itself: the cumulants by which the master theorem sees it
+(theory, section 3) and the way to draw a finite matrix. Everything else is the theorem.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from .errors import BadParameter
+
+Number = Any  # int, Fraction, float, mpf or an array of them: the engine is generic over the ring
+
+ENTRY_LAWS = ("gaussian", "rademacher", "uniform", "sparse")
+_SPARSE_DENSITY = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Dim:
+    """A width (common dimension class): size ``ratio * n``, going to infinity with n.
+
+    Parameters
+    ----------
+    name : str
+        How the width prints. Two `Dim` objects with the same name and ratio are the same width.
+    ratio : number, optional
+        Size over the base width; an int, Fraction or float > 0, or an array for a sweep. Default 1.
+
+    Raises
+    ------
+    BadParameter
+        If the ratio is not a positive finite number.
+
+    Examples
+    --------
+    >>> import rmtp
+    >>> rmtp.Dim("m", ratio=2)
+    Dim('m', ratio=2)
+    """
+
+    name: str
+    ratio: Number = 1
+
+    def __post_init__(self) -> None:
+        try:
+            positive = bool(np.all(np.isfinite(np.asarray(self.ratio, float)))) and bool(
+                np.all(np.asarray(self.ratio, float) > 0)
+            )
+        except (TypeError, ValueError):
+            positive = False
+        if not positive or not isinstance(self.name, str):
+            raise BadParameter(
+                f"Dim({self.name!r}, ratio={self.ratio!r}) is not a width",
+                remedy="give a name (str) and a ratio that is a positive finite number",
+            )
+        if isinstance(self.ratio, list | tuple):
+            object.__setattr__(self, "ratio", np.asarray(self.ratio))
+        elif isinstance(self.ratio, np.generic):
+            object.__setattr__(self, "ratio", self.ratio.item())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Dim) and self.name == other.name and np.array_equal(self.ratio, other.ratio)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def size(self, width: int) -> int:
+        """Number of coordinates at base width `width`."""
+        if isinstance(self.ratio, np.ndarray):
+            raise BadParameter(
+                f"the ratio of width {self.name!r} is an array", remedy="sample one ratio of the sweep at a time"
+            )
+        return max(1, round(float(self.ratio) * width))
+
+    def __repr__(self) -> str:
+        return f"Dim({self.name!r})" if np.all(self.ratio == 1) else f"Dim({self.name!r}, ratio={self.ratio!r})"
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """What the theorem needs to know of a random matrix, and how to draw it.
+
+    Attributes
+    ----------
+    kind : str
+        "Gaussian" (iid entries) or "GOE" (symmetric).
+    variance : number
+        s^2: entry variance times the number of columns (off-diagonal entries for GOE).
+    symmetric : bool
+        One family of hats instead of two.
+    draw : callable
+        ``draw(rng, rows, cols, variance, entries)`` gives a finite matrix.
+    """
+
+    kind: str
+    variance: Number
+    symmetric: bool
+    draw: Callable[..., np.ndarray]
+    entries: str = "gaussian"
+
+    def cumulant(self, order: int) -> Number:
+        """Free cumulant kappa_order (rectangular for a rectangular ensemble): only kappa_2 = s^2."""
+        return self.variance if order == 2 else 0
+
+
+def draw_entries(rng: np.random.Generator, shape: tuple[int, ...], entries: str) -> np.ndarray:
+    """Independent entries of mean 0 and variance 1 with the named law.
+
+    ``sparse`` has a fixed share (5 %) of non-zero Gaussian entries, so all moments stay bounded
+    as universality asks (Golikov & Yang 2022, Theorem 2).
+    """
+    match entries:
+        case "gaussian":
+            return rng.standard_normal(shape)
+        case "rademacher":
+            return 2.0 * rng.integers(0, 2, shape, dtype=np.int8) - 1.0
+        case "uniform":
+            return rng.uniform(-math.sqrt(3), math.sqrt(3), shape)
+        case "sparse":
+            return rng.standard_normal(shape) * (rng.random(shape) < _SPARSE_DENSITY) / math.sqrt(_SPARSE_DENSITY)
+        case _:
+            raise BadParameter(f"unknown entries={entries!r}", remedy=f"one of {', '.join(ENTRY_LAWS)}")
+
+
+def draw_iid(rng: np.random.Generator, rows: int, cols: int, variance: float, entries: str) -> np.ndarray:
+    """A rows x cols matrix of iid entries with variance ``variance / cols``."""
+    return draw_entries(rng, (rows, cols), entries) * math.sqrt(variance / cols)
+
+
+def draw_symmetric(rng: np.random.Generator, rows: int, cols: int, variance: float, entries: str) -> np.ndarray:
+    """``(X + X.T) / sqrt(2)`` with X iid: off-diagonal variance ``variance / cols``, diagonal twice that."""
+    x = draw_entries(rng, (rows, cols), entries)
+    return (x + x.T) * math.sqrt(variance / (2 * cols))
+
+
+def variance_of(std: Number, variance: Number | None, what: str) -> Number:
+    """s^2 from ``std=`` or ``variance=``; the latter keeps rationals such as 6/5 exact."""
+    given = std if variance is None else variance
+    if variance is not None and not (isinstance(std, int) and std == 1):
+        raise BadParameter(f"{what}: std={std!r} and variance={variance!r} are both given", remedy="give one of them")
+    try:
+        values = np.asarray(given, dtype=float)
+        fine = bool(np.all(np.isfinite(values)) and np.all(values >= 0))
+    except (TypeError, ValueError):
+        fine = False
+    if not fine:
+        raise BadParameter(
+            f"{what}: {'std' if variance is None else 'variance'}={given!r}",
+            remedy="a finite number >= 0, or an array of them for a sweep",
+        )
+    if isinstance(given, int | Fraction):
+        given = Fraction(given)
+    elif isinstance(given, list | tuple | np.ndarray):
+        given = np.asarray(given)
+    return given * given if variance is None else given

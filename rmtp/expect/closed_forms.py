@@ -1,0 +1,196 @@
+"""Which integrands have a closed form: the bridge from the cut to `closed`.
+
+Each rule is tried on one `Integrand`; None means that it does not apply. Rational data stay rational.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+
+from ..ensembles import Number
+from ..nonlinearity import Pieces
+from ..normal import evaluate, is_zero
+from . import closed, hermite
+from .integrand import CovOf, Integrand, Linear
+from .wick import conditional_polynomial
+
+Rule = Callable[[Integrand, CovOf], Number | None]
+
+
+def is_rational(value: Number) -> bool:
+    return isinstance(value, int | Fraction)
+
+
+def closed_form(made: Integrand, cov: CovOf) -> Number | None:
+    """E of an integrand (weight excluded) in closed form, or None."""
+    if made.continuous or made.node_var or any(arg.rest for _, args in made.calls.values() for arg in args):
+        return None
+    if any(number not in made.calls for number, _ in made.factors):
+        return None
+    for rule in (_constants, _piecewise, _single, _pair, _stein):
+        value = rule(made, cov)
+        if value is not None:
+            return value
+    return None
+
+
+def _variance(made: Integrand, cov: CovOf, index: int) -> Number:
+    return made.linear_cov(cov, made.variables[index], made.variables[index])
+
+
+def _constants(made: Integrand, cov: CovOf) -> Number | None:
+    """Functions of numbers only: arguments without variables, or with variables that vanish identically."""
+    if made.gauss or any(not is_zero(_variance(made, cov, i)) for i in range(len(made.variables))):
+        return None
+    total: Number = 1
+    values = {number: evaluate(fn, *(arg.const for arg in args)) for number, (fn, args) in made.calls.items()}
+    for number, power in made.factors:
+        total = total * values[number] ** power
+    return total
+
+
+def _ratio(u: Linear, v: Linear) -> Number | None:
+    """c with v = c u, if there is one."""
+    if len(u) != len(v) or any(a != b for (a, _), (b, _) in zip(u, v, strict=True)):
+        return None
+    if any(isinstance(c, np.ndarray) for _, c in (*u, *v)):
+        return 1 if all(np.array_equal(c, d) for (_, c), (_, d) in zip(u, v, strict=True)) else None
+    factors = {d / c if not isinstance(c, int) or not isinstance(d, int) else Fraction(d, c) for (_, c), (_, d) in zip(u, v, strict=True)}
+    return factors.pop() if len(factors) == 1 else None
+
+
+def _piecewise(made: Integrand, cov: CovOf) -> Number | None:
+    """Piecewise polynomials of one Gaussian, times Gaussian factors regressed on it."""
+    if not made.variables or any(fn.arity != 1 or fn.pieces is None for fn, _ in made.calls.values()):
+        return None
+    base = made.variables[0]
+    product = Pieces((), ((1,),))
+    consts = [args[0].const for _, args in made.calls.values()]
+    shared = all(isinstance(c, np.ndarray) and c is consts[0] for c in consts)
+    if any(isinstance(c, np.ndarray) for c in consts) and not (shared and not made.gauss):
+        return None
+    for number, power in made.factors:
+        fn, (arg,) = made.calls[number]
+        assert fn.pieces is not None
+        slope = 1 if arg.var == 0 else None if arg.var is None else _ratio(base, made.variables[arg.var])
+        if slope is None or (shared and slope != 1):
+            return None
+        piece = closed.pieces_power(fn.pieces, power)
+        product = closed.multiply_pieces(product, piece if shared else closed.shift_scale_pieces(piece, slope, arg.const))
+    variance = _variance(made, cov, 0)
+    if is_zero(variance):
+        return None  # a number: only the function itself knows its value at a break
+    polynomial: list[Number] = [1]
+    if made.gauss:
+        gauss: list[Linear] = [((a, 1),) for a, _ in made.gauss]
+        with_base = [made.linear_cov(cov, g, base) for g in gauss]
+        slopes = [_divide(c, variance) for c in with_base]
+        residual = [
+            [made.linear_cov(cov, g, h) - s * c for h, c in zip(gauss, with_base, strict=True)]
+            for g, s in zip(gauss, slopes, strict=True)
+        ]
+        polynomial = conditional_polynomial([p for _, p in made.gauss], slopes, residual)
+    mean = consts[0] if shared else 0
+    if all(is_rational(v) for v in (mean, variance, *polynomial)):
+        exact = closed.piecewise_poly_exact(closed.multiply_pieces(product, Pieces((), (tuple(polynomial),))), mean, variance)
+        if exact is not None:
+            return exact
+    if _has_atom_at_break(variance):
+        return None
+    total: Number = 0
+    for degree, coefficient in enumerate(polynomial):
+        if is_zero(coefficient):
+            continue
+        basis = (0,) * degree + (1,)
+        value = closed.piecewise_poly(product.polys, product.breaks, basis, _float(mean), _float(variance))
+        total = total + _float(coefficient) * value
+    return total
+
+
+def _has_atom_at_break(variance: Number) -> bool:
+    return isinstance(variance, np.ndarray) and bool(np.any(variance == 0))
+
+
+def _divide(a: Number, b: Number) -> Number:
+    if isinstance(b, np.ndarray):
+        b = np.where(b == 0, 1.0, b)  # the covariance vanishes with the variance
+    return Fraction(a) / b if isinstance(a, int) else a / b
+
+
+def _float(value: Number) -> Number:
+    return np.asarray(value, dtype=float) if isinstance(value, np.ndarray) else float(value)
+
+
+def _result(value: Number | None) -> Number | None:
+    if value is None:
+        return None
+    return float(value) if np.ndim(value) == 0 else np.asarray(value)
+
+
+def _single(made: Integrand, cov: CovOf) -> Number | None:
+    """E phi(u) for a Gaussian u of any mean."""
+    if made.gauss or len(made.factors) != 1 or made.factors[0][1] != 1:
+        return None
+    fn, args = made.calls[made.factors[0][0]]
+    if fn.arity != 1:
+        return None
+    return _result(closed.single(fn, _float(args[0].const), _float(_variance(made, cov, 0))))
+
+
+def _pair(made: Integrand, cov: CovOf) -> Number | None:
+    """E phi(u) psi(v) for centred u, v."""
+    if made.gauss or sum(power for _, power in made.factors) != 2:
+        return None
+    members = [number for number, power in made.factors for _ in range(power)]
+    (phi, args_u), (psi, args_v) = (made.calls[number] for number in members)
+    if phi.arity != 1 or psi.arity != 1 or not (is_zero(args_u[0].const) and is_zero(args_v[0].const)):
+        return None
+    i, j = args_u[0].var, args_v[0].var
+    if i is None or j is None:
+        return None
+    c = made.linear_cov(cov, made.variables[i], made.variables[j])
+    return _result(closed.pair(phi, psi, _float(c), _float(_variance(made, cov, i)), _float(_variance(made, cov, j))))
+
+
+def _stein(made: Integrand, cov: CovOf) -> Number | None:
+    """E g phi(u) = Cov(g, u) E phi'(u)."""
+    if len(made.gauss) != 1 or made.gauss[0][1] != 1 or len(made.factors) != 1 or made.factors[0][1] != 1:
+        return None
+    fn, args = made.calls[made.factors[0][0]]
+    if fn.arity != 1 or fn.jumps or fn.partials is None or fn.partials()[0] is None:
+        return None
+    slope = fn.partials()[0]
+    assert slope is not None
+    value = _result(closed.single(slope, _float(args[0].const), _float(_variance(made, cov, 0))))
+    if value is None:
+        return None
+    return value * made.linear_cov(cov, ((made.gauss[0][0], 1),), made.variables[0])
+
+
+def mehler_pair(made: Integrand, cov: CovOf, rtol: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """(value, error) of E phi(u) psi(v) by Mehler's series for smooth functions, or None."""
+    if made.gauss or made.continuous or made.node_var or sum(power for _, power in made.factors) != 2:
+        return None
+    members = [number for number, power in made.factors for _ in range(power)]
+    if any(number not in made.calls for number in members) or len(made.calls) != len(set(members)):
+        return None
+    (phi, args_u), (psi, args_v) = (made.calls[number] for number in members)
+    if phi.arity != 1 or psi.arity != 1 or phi.kinks or psi.kinks or args_u[0].rest or args_v[0].rest:
+        return None
+    i, j, shift_u, shift_v = args_u[0].var, args_v[0].var, args_u[0].const, args_v[0].const
+    if i is None or j is None or isinstance(shift_u, np.ndarray) or isinstance(shift_v, np.ndarray):
+        return None
+    a, b = float(shift_u), float(shift_v)
+    c = made.linear_cov(cov, made.variables[i], made.variables[j])
+    value, error = hermite.pair(
+        lambda x: phi.fn(x + a),
+        lambda x: psi.fn(x + b),
+        _float(c),
+        _float(_variance(made, cov, i)),
+        _float(_variance(made, cov, j)),
+        rtol=rtol,
+    )
+    return np.asarray(value), np.asarray(error)

@@ -1,0 +1,467 @@
+"""The expectation of a monomial: algebra first, then the cheapest method that answers.
+
+Order of preference (theory, section 4): factor over independent groups; Isserlis; a closed form; quadrature in the
+effective dimension; scrambled Sobol. Values are memoised by monomial, so that equal expectations are one number.
+
+Errors travel with the numbers. An approximate value becomes an array whose last axis holds perturbed copies: entry 0
+is the value, the others are shifted by its error with random signs, and every later number is computed for
+all copies at once. When points are sampled the copies are the replicates. Rejected: interval arithmetic, which
+overstates the error of a long recursion by orders of magnitude, and adding up local errors, which ignores what
+the recursion does to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..ensembles import Number
+from ..errors import BudgetExceeded, NotExact, UnsupportedOperation
+from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, mono_times
+from . import quadrature
+from .closed_forms import closed_form, is_rational, mehler_pair
+from .integrand import Integrand, Linear, integrands, number_of_components, numeric
+from .multiprecision import integrate_mp
+from .sobol import Sampler
+from .wick import gaussian_moment
+
+METHODS = ("exact", "closed form", "mehler", "quadrature", "sobol")
+CHOICES = ("auto", "closed", "quadrature", "mehler", "sobol")
+COPIES = 5  # the value and four perturbed copies
+REPLICATES = 16
+SAMPLED_POINTS = 2**17
+NODES = 2**20
+_DIMENSIONS = 3  # beyond, a product rule of any use exceeds the default budget
+_ROUNDING = 1e-14
+
+
+class NeedsSampling(Exception):
+    """Some expectation is beyond quadrature: run the program again on sampled points."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How expectations are computed; see `limit` for the meaning of each."""
+
+    method: str = "auto"
+    rtol: float = 1e-8
+    budget: int | None = None
+    exact: bool = False
+    dps: int | None = None
+    zdot: str = "auto"
+    seed: int = 0
+
+
+class Expectations:
+    """Expectations of monomials and forms over one table of atoms.
+
+    Parameters
+    ----------
+    atoms : Atoms
+    hat_covariance : callable
+        The rule Z-Hat: the covariance of two hats of one family, given their atoms.
+    options : Options
+    number : callable
+        Takes given numbers into the ring of the computation.
+    points : int, optional
+        Sample with this many points per replicate; without it sampling raises `NeedsSampling`.
+    ctx : mpmath context, optional
+        Compute in its precision.
+    """
+
+    def __init__(
+        self,
+        atoms: Atoms,
+        hat_covariance: Callable[[Hat, Hat], Number],
+        options: Options,
+        number: Callable[[Number], Number],
+        points: int | None = None,
+        ctx: Any = None,
+    ) -> None:
+        self.atoms, self.options, self.ctx, self._number = atoms, options, ctx, number
+        self._hat_covariance = hat_covariance
+        self._memo: dict[Mono, tuple[Number, int]] = {}
+        self._cov: dict[tuple[int, int], tuple[Number, int]] = {}
+        self._wick: dict[Mono, Number] = {}
+        self._ranks: list[int] = [0]
+        self._signs = np.random.default_rng(options.seed)
+        self.sampler = (
+            None if points is None else Sampler(atoms, self.cov, REPLICATES, points, options.seed)
+        )
+
+    # -- which methods a number rests on --------------------------------------------------------
+
+    @contextmanager
+    def record(self) -> Iterator[list[int]]:
+        """Collect the highest method rank used inside the block."""
+        self._ranks.append(0)
+        try:
+            yield self._ranks
+        finally:
+            used = self._ranks.pop()
+            self._note(used)
+
+    def _note(self, rank: int) -> None:
+        self._ranks[-1] = max(self._ranks[-1], rank)
+
+    # -- covariances ------------------------------------------------------------------------------
+
+    def cov(self, a: int, b: int) -> Number:
+        """Covariance of two Gaussian atoms; what it rests on is computed first, without recursion."""
+        key = (a, b) if a <= b else (b, a)
+        found = self._cov.get(key)
+        if found is None:
+            self._resolve(key)
+            found = self._cov[key]
+        if found[1]:
+            self._note(found[1])
+        return found[0]
+
+    def _resolve(self, key: tuple[int, int]) -> None:
+        stack = [key]
+        while stack:
+            pair = stack[-1]
+            if pair in self._cov:
+                stack.pop()
+                continue
+            first, second = self.atoms.table[pair[0]], self.atoms.table[pair[1]]
+            match first, second:
+                case Initial(g, i), Initial(h, j) if g is h:
+                    self._cov[pair] = (self._number(g.cov[i][j]), 0)
+                case Hat(W, s, m), Hat(V, t, k) if W is V and s == t:
+                    missing = self._prerequisites(mono_times(m, k))
+                    if missing:
+                        stack.extend(missing)
+                        continue
+                    with self.record() as ranks:
+                        value = self._hat_covariance(first, second)
+                        self._cov[pair] = (value, ranks[-1])
+                case _:
+                    self._cov[pair] = (0, 0)
+            stack.pop()
+
+    def _prerequisites(self, mono: Mono) -> list[tuple[int, int]]:
+        if mono in self._memo:
+            return []
+        hats = [a for a in self.atoms.leaves(mono) if isinstance(self.atoms.table[a], Hat)]
+        return [(a, b) for i, a in enumerate(hats) for b in hats[i:] if (a, b) not in self._cov]
+
+    # -- expectations -----------------------------------------------------------------------------
+
+    def of_form(self, form: Form) -> Number:
+        """E of a form."""
+        total: Number = 0
+        for mono, coefficient in form.terms.items():
+            value = self.of(mono)
+            if not is_zero(value):
+                total = total + coefficient * value
+        return total
+
+    def inner(self, f: Form, g: Form) -> Number:
+        """E[f g] without expanding the product first."""
+        total: Number = 0
+        for m1, c1 in f.terms.items():
+            for m2, c2 in g.terms.items():
+                value = self.of(mono_times(m1, m2))
+                if not is_zero(value):
+                    total = total + c1 * c2 * value
+        return total
+
+    def of(self, mono: Mono) -> Number:
+        """E of a monomial."""
+        if mono == ONE:
+            return 1
+        if len(mono) <= 2 and all(isinstance(self.atoms.table[a], Hat | Initial) for a, _ in mono):
+            if sum(power for _, power in mono) == 1:
+                return 0
+            if sum(power for _, power in mono) == 2:
+                return self.cov(mono[0][0], mono[-1][0])
+        found = self._memo.get(mono)
+        if found is None:
+            with self.record() as ranks:
+                value = self._factored(mono)
+                found = self._memo[mono] = (value, ranks[-1])
+        else:
+            self._note(found[1])
+        return found[0]
+
+    def _factored(self, mono: Mono) -> Number:
+        groups = self._independent(mono)
+        if len(groups) > 1:
+            total: Number = 1
+            for group in sorted(groups, key=self._cost):
+                value = self.of(group)
+                if is_zero(value):
+                    return 0
+                total = total * value
+            return total
+        kinds = [self.atoms.table[a] for a, _ in mono]
+        if all(isinstance(k, Hat | Initial) for k in kinds):
+            return gaussian_moment(mono, self.cov, self._wick)
+        if len(mono) == 1 and isinstance(kinds[0], Draw):
+            return self._number(self._moment(kinds[0], mono[0][1]))
+        return self.choose(mono)
+
+    def _cost(self, mono: Mono) -> int:
+        return sum(isinstance(self.atoms.table[a], Func) for a, _ in mono)
+
+    def _moment(self, draw: Draw, power: int) -> Number:
+        value = draw.source.law.moment(power)
+        if self.options.exact and not is_rational(value):
+            raise NotExact(
+                "a moment of the initial law is not rational",
+                remedy="use rmtp.Discrete or rmtp.Normal with ints and Fractions, or drop exact=True",
+            )
+        return value
+
+    def _independent(self, mono: Mono) -> list[Mono]:
+        """Split a monomial into factors that share no randomness."""
+        if len(mono) == 1:
+            return [mono]
+        beneath = [self.atoms.leaves(((a, 1),)) for a, _ in mono]
+        parent = list(range(len(mono)))
+
+        def find(i: int) -> int:
+            while parent[i] != i:
+                i = parent[i]
+            return i
+
+        for i in range(len(mono)):
+            for j in range(i):
+                if find(i) != find(j) and self._dependent(beneath[i], beneath[j]):
+                    parent[find(i)] = find(j)
+        groups: dict[int, list[tuple[int, int]]] = {}
+        for i, factor in enumerate(mono):
+            groups.setdefault(find(i), []).append(factor)
+        return [tuple(group) for group in groups.values()]
+
+    def _dependent(self, first: list[int], second: list[int]) -> bool:
+        others = set(second)
+        if any(a in others for a in first):
+            return True
+        return any(not is_zero(self.cov(a, b)) for a in first for b in second if self._family(a) == self._family(b))
+
+    def _family(self, a: int) -> Any:
+        match self.atoms.table[a]:
+            case Hat(matrix, transposed):
+                return (id(matrix), transposed)
+            case Initial(group):
+                return id(group)
+            case _:
+                return a
+
+    # -- the chooser ------------------------------------------------------------------------------
+
+    def choose(self, mono: Mono) -> Number:
+        """The method for one irreducible monomial: closed form, then quadrature, then Sobol.
+
+        ``method="closed" | "mehler" | "quadrature" | "sobol"`` asks for one method and nothing else.
+        """
+        method = self.options.method
+        if self.options.exact:
+            return self._exactly(mono)
+        if self.ctx is not None:
+            return self._in_precision(mono)
+        if method == "sobol":
+            return self._sampled(mono)
+        if number_of_components(self.atoms, mono) > 256:
+            return self._sampled(mono)
+        total: Number = 0
+        for made in integrands(self.atoms, mono):
+            value = closed_form(made, self.cov) if method in ("auto", "closed", "mehler") else None
+            if value is not None:
+                self._note(0 if is_rational(value) else 1)
+            elif method == "closed":
+                raise UnsupportedOperation(
+                    f"no closed form for {self.describe(mono)}", remedy='method="auto"'
+                )
+            else:
+                value = self._mehler(made) if method == "mehler" else None
+                if value is None:
+                    try:
+                        value = self._integrated(made)
+                    except BudgetExceeded:
+                        if method != "auto":
+                            raise
+                        return self._sampled(mono)
+            total = total + made.weight * value
+        return total
+
+    def _integrated(self, made: Integrand) -> Number:
+        problem = numeric(made, self.cov)
+        dims = problem.rank + len(made.continuous)
+        budget = self.options.budget or NODES
+        sampling = self.sampler is not None
+        if self.options.method == "auto" and (dims > _DIMENSIONS or (sampling and dims + (problem.batch > 1) > 2)):
+            raise BudgetExceeded(f"{dims} dimensions")
+        rtol = max(self.options.rtol * 1e-2, 1e-13) if not sampling else max(self.options.rtol, 1e-8)
+        value, error = quadrature.integrate(problem, rtol, budget)
+        self._note(METHODS.index("quadrature") if dims else 1)
+        return self._spread(value.reshape(problem.shape), error.reshape(problem.shape))
+
+    def _mehler(self, made: Integrand) -> Number | None:
+        found = mehler_pair(made, self.cov, self.options.rtol * 1e-2)
+        if found is None:
+            return None
+        self._note(METHODS.index("mehler"))
+        return self._spread(*found)
+
+    def _spread(self, value: np.ndarray, error: np.ndarray) -> Number:
+        """The value as perturbed copies, unless its error is rounding or replicates already tell it."""
+        if self.sampler is not None or np.all(error <= _ROUNDING * np.abs(value)):
+            return value if value.shape else float(value)
+        signs = np.concatenate([[0.0], self._signs.choice([-1.0, 1.0], COPIES - 1)])
+        if not value.shape or value.shape[-1] not in (1, COPIES):
+            value, error = value[..., None], error[..., None]
+        return value + signs * error
+
+    def _sampled(self, mono: Mono) -> Number:
+        if self.sampler is None:
+            raise NeedsSampling
+        self._note(METHODS.index("sobol"))
+        return self.sampler.expectation(mono)
+
+    def _exactly(self, mono: Mono) -> Number:
+        total: Number = 0
+        for made in integrands(self.atoms, mono):
+            value = closed_form(made, self.cov)
+            if value is None or not is_rational(value):
+                raise NotExact(
+                    f"E[{self.describe(mono)}] is not known to be rational",
+                    remedy="drop exact=True, or ask for digits with dps=50",
+                )
+            total = total + made.weight * value
+        return total
+
+    def _in_precision(self, mono: Mono) -> Number:
+        total: Number = 0
+        for made in integrands(self.atoms, mono):
+            value = integrate_mp(self.ctx, made, self.cov)
+            self._note(METHODS.index("quadrature"))
+            total = total + self._number(made.weight) * value
+        return total
+
+    def describe(self, mono: Mono) -> str:
+        """The functions of a monomial by name, for messages."""
+        names = []
+        for a, power in mono:
+            atom = self.atoms.table[a]
+            name = f"{atom.fn.name}(...)" if isinstance(atom, Func) else type(atom).__name__.lower()
+            names.append(name + (f"^{power}" if power > 1 else ""))
+        return " ".join(names)
+
+    # -- expected gradients: what Z-Dot needs -----------------------------------------------------
+
+    def gradient(self, mono: Mono, hats: list[int]) -> dict[int, Number]:
+        """E[d mono / d hat] for each hat, by derivatives where they exist, else by Stein's lemma."""
+        choice = self.options.zdot
+        direct = choice == "derivative" or (
+            choice == "auto" and self.atoms.smooth(mono) and self.atoms.depth(mono) <= 2
+        )
+        if direct:
+            return {h: self.of_form(self.atoms.derivative(mono, h)) for h in hats}
+        return self._stein(mono, hats)
+
+    def _stein(self, mono: Mono, hats: list[int]) -> dict[int, Number]:
+        """Z-Dot coefficients from values only: solve Cov(v) e = E[v mono] over the affine variables v of the monomial.
+
+        E[v_i M] = sum_j Cov(v_i, v_j) E[dM/dv_j] (theory 2); any solution is right when Cov(v) is singular.
+        """
+        variables = self._gaussian_variables(mono)
+        wanted = set(hats)
+        if not any(a in wanted for v in variables for a, _ in v):
+            return {}
+        families = [{self._family(a) for a, _ in v} for v in variables]
+        relevant = _linked(families, {self._family(h) for h in hats})
+        variables = [variables[i] for i in relevant]
+        size = len(variables)
+        empty = Integrand(1)
+        cov = [[empty.linear_cov(self.cov, u, v) for v in variables] for u in variables]
+        right = [
+            sum((c * self.of(mono_times(((a, 1),), mono)) for a, c in v), 0) for v in variables
+        ]
+        solution = solve_psd(cov, right, self.ctx) if size else []
+        out: dict[int, Number] = {}
+        for v, e in zip(variables, solution, strict=True):
+            for a, c in v:
+                if a in wanted and not is_zero(e):
+                    out[a] = out.get(a, 0) + c * e
+        return out
+
+    def _gaussian_variables(self, mono: Mono) -> list[Linear]:
+        """The affine Gaussian variables beneath a monomial (drawn vectors left out), its Gaussian factors included."""
+        seen: dict[Any, Linear] = {}
+        for a, _ in mono:
+            if isinstance(self.atoms.table[a], Hat | Initial):
+                seen[((a, 1),)] = ((a, 1),)
+        for number in self.atoms.closure(a for a, _ in mono):
+            atom = self.atoms.table[number]
+            if not isinstance(atom, Func):
+                continue
+            for arg in atom.args:
+                linear = []
+                for m, c in arg.terms.items():
+                    gaussians = [a for a, _ in m if isinstance(self.atoms.table[a], Hat | Initial)]
+                    if len(m) == 1 and m[0][1] == 1 and gaussians:
+                        linear.append((m[0][0], c))
+                    else:
+                        for a in gaussians:
+                            seen[((a, 1),)] = ((a, 1),)
+                if linear:
+                    linear.sort(key=lambda t: t[0])
+                    seen[Form({((a, 1),): c for a, c in linear}).key()] = tuple(linear)
+        return list(seen.values())
+
+
+def _linked(families: list[set[Any]], start: set[Any]) -> list[int]:
+    """Indices of variables connected to the families in `start` through shared families."""
+    reached = set(start)
+    while True:
+        grown = reached.union(*(f for f in families if f & reached)) if families else reached
+        if grown == reached:
+            return [i for i, f in enumerate(families) if f & reached]
+        reached = grown
+
+
+def solve_psd(cov: list[list[Number]], right: list[Number], ctx: Any = None) -> list[Number]:
+    """A solution of a consistent positive semidefinite system, exact in an exact ring; singular is normal."""
+    size = len(right)
+    numbers = [*right, *(c for row in cov for c in row)]
+    exact = all(is_rational(v) for v in numbers)
+    if not exact and ctx is None:
+        shape = np.broadcast_shapes(*(np.shape(v) for v in numbers))
+        matrix = np.empty((*shape, size, size))
+        vector = np.empty((*shape, size))
+        for i in range(size):
+            vector[..., i] = right[i]
+            for j in range(size):
+                matrix[..., i, j] = cov[i][j]
+        # equilibrate: the cut-off must not depend on the units of a variable
+        scale = np.sqrt(np.einsum("...ii->...i", matrix))
+        scale[scale == 0] = 1.0
+        inverse = np.linalg.pinv(matrix / scale[..., :, None] / scale[..., None, :], rcond=1e-11, hermitian=True)
+        out = np.einsum("...ij,...j->...i", inverse, vector / scale) / scale
+        return [out[..., i] if shape else float(out[i]) for i in range(size)]
+    rows = [[*row, b] for row, b in zip(cov, right, strict=True)]
+    if exact:
+        from fractions import Fraction
+
+        rows = [[Fraction(v) for v in row] for row in rows]
+    tolerance = 0 if exact else ctx.eps * 10**6
+    pivots: list[int] = []
+    for step in range(size):
+        best = max((i for i in range(size) if i not in pivots), key=lambda i: abs(rows[i][i]))
+        if abs(rows[best][best]) <= tolerance * max(1, abs(cov[best][best])):
+            break
+        pivots.append(best)
+        head = rows[best][best]
+        rows[best] = [v / head for v in rows[best]]
+        for i in range(size):
+            if i != best and rows[i][best] != 0:
+                factor = rows[i][best]
+                rows[i] = [v - factor * w for v, w in zip(rows[i], rows[best], strict=True)]
+    return [rows[i][size] if i in pivots else 0 for i in range(size)]

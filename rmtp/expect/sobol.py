@@ -1,0 +1,192 @@
+"""Scrambled Sobol points shared by a whole program, with an error from independent replicates.
+
+Every atom is evaluated once on one set of points: hats are drawn conditionally on the hats of their family as they
+appear, functions are applied to what is there. Each of the R replicates has its own scramble *and its own covariances*, so the
+spread of a result over replicates contains everything that sampling did to the numbers upstream of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import qmc
+
+from ..errors import BudgetExceeded, DivergentExpectation
+from ..laws import Atom, Continuous, GaussianLaw, Law
+from ..normal import Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero
+from .integrand import RANK_TOLERANCE, CovOf
+
+_MAX_DIMENSION = 21201
+_MAX_BYTES = 6 * 2**30
+
+
+class Sampler:
+    """Values (R, N) of every atom asked for.
+
+    Parameters
+    ----------
+    atoms : Atoms
+    cov : callable
+        Covariance of two Gaussian atoms: a number, or R numbers.
+    replicates, points : int
+        R independent scrambles of N (a power of two) points each.
+    seed : int
+    """
+
+    def __init__(self, atoms: Atoms, cov: CovOf, replicates: int, points: int, seed: int) -> None:
+        self.atoms, self.cov, self.replicates, self.points = atoms, cov, replicates, points
+        self.rng = np.random.default_rng(seed)
+        self.values: dict[int, np.ndarray] = {}
+        self.columns: list[np.ndarray] = []  # uniforms not used yet
+        self.dimension = 0
+        self.families: dict[Any, _Family] = {}
+
+    def _uniform(self) -> np.ndarray:
+        """The next Sobol coordinate, (R, N); coordinates come in blocks that double."""
+        if not self.columns:
+            total = max(8, 2 * self.dimension)
+            if total > _MAX_DIMENSION:
+                raise BudgetExceeded(
+                    f"more than {self.dimension} sampled dimensions", remedy="fewer steps, or sample() at finite width"
+                )
+            seeds = self.rng.spawn(self.replicates)
+            # a block's columns continue the same point set: scrambling acts on every coordinate by itself
+            block = [qmc.Sobol(total, scramble=True, rng=s).random(self.points)[:, self.dimension :] for s in seeds]
+            stacked = np.stack(block)
+            self.columns = [np.ascontiguousarray(stacked[:, :, k]) for k in range(stacked.shape[2])][::-1]
+            self.dimension = total
+        return np.clip(self.columns.pop(), 1e-16, 1 - 1e-16)
+
+    def _normal(self) -> np.ndarray:
+        return np.asarray(ndtri(self._uniform()))
+
+    def value(self, number: int) -> np.ndarray:
+        """Samples of an atom, (R, N)."""
+        if number not in self.values:
+            for a in self.atoms.closure([number]):
+                if a not in self.values:
+                    if len(self.values) * self.replicates * self.points * 8 > _MAX_BYTES:
+                        raise BudgetExceeded(
+                            f"{len(self.values)} sampled vectors of {self.replicates * self.points} points",
+                            remedy="a smaller budget=, or fewer steps",
+                        )
+                    self.values[a] = self._draw(a)
+        return self.values[number]
+
+    def _draw(self, number: int) -> np.ndarray:
+        match self.atoms.table[number]:
+            case Func(fn, args):
+                with np.errstate(all="ignore"):
+                    out = np.asarray(fn.fn(*(self.form(arg) for arg in args)), dtype=float)
+                return np.broadcast_to(out, (self.replicates, self.points))
+            case Draw(source):
+                return _inverse(source.law, self._uniform(), self._uniform)
+            case Hat(matrix, transposed):
+                return self._gaussian(number, (id(matrix), transposed))
+            case Initial(group):
+                return self._gaussian(number, id(group))
+
+    def _gaussian(self, number: int, family: Any) -> np.ndarray:
+        drawn = self.families.setdefault(family, _Family())
+        return drawn.extend(number, self.cov, self._normal, self.replicates)
+
+    def form(self, form: Form) -> np.ndarray:
+        """Samples of a form, (R, N) or broadcastable to it."""
+        total: Any = np.zeros((self.replicates, 1))
+        for mono, coefficient in form.terms.items():
+            term = _column(coefficient)
+            for a, power in mono:
+                value = self.value(a)
+                term = term * (value if power == 1 else value**power)
+            total = total + term
+        return total
+
+    def expectation(self, mono: Mono) -> np.ndarray:
+        """R sample means of a monomial."""
+        product: Any = 1.0
+        for a, power in mono:
+            value = self.value(a)
+            product = product * (value if power == 1 else value**power)
+        mean = np.asarray(product).mean(axis=1)
+        if not np.all(np.isfinite(mean)):
+            raise DivergentExpectation(
+                "a sampled expectation is infinite or undefined",
+                    remedy="check the domain (log, sqrt, division) at the limit of the argument",
+            )
+        return mean
+
+
+def _column(value: Any) -> Any:
+    """A number per replicate as a column."""
+    return value[..., None] if isinstance(value, np.ndarray) else float(value)
+
+
+class _Family:
+    """Correlated centred Gaussians drawn one after the other: a Cholesky factor that grows, one per replicate."""
+
+    def __init__(self) -> None:
+        self.members: list[int] = []
+        self.rows = np.zeros((0, 0, 0))  # (R, k, k')
+        self.normals: list[np.ndarray] = []
+
+    def extend(
+        self, number: int, cov: CovOf, normal: Callable[[], np.ndarray], replicates: int
+    ) -> np.ndarray:
+        k = len(self.normals)
+        row = np.zeros((replicates, k + 1))
+        variance = np.broadcast_to(np.asarray(cov(number, number), float), (replicates,)).copy()
+        rest = variance.copy()
+        if k:
+            target = np.stack(
+                [np.broadcast_to(np.asarray(cov(number, m), float), (replicates,)) for m in self.members], axis=1
+            )
+            # forward substitution; members without a direction of their own are determined by the others
+            pivots = np.stack([self.rows[:, i, p] for p, i in enumerate(self.pivot)], axis=1)
+            for p, i in enumerate(self.pivot):
+                done = np.einsum("rk,rk->r", self.rows[:, i, :p], row[:, :p])
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    entry = (target[:, i] - done) / pivots[:, p]
+                row[:, p] = np.where(pivots[:, p] > 0, entry, 0.0)
+            rest = variance - np.einsum("rk,rk->r", row, row)
+        rest[rest <= RANK_TOLERANCE**0.75 * variance] = 0.0
+        out = np.einsum("rk,krn->rn", row[:, :k], np.stack(self.normals)) if k else 0.0
+        if not is_zero(rest):
+            fresh = normal()
+            row[:, k] = np.sqrt(rest)
+            out = out + row[:, k, None] * fresh
+            self.normals.append(fresh)
+            self.pivot = [*getattr(self, "pivot", []), len(self.members)]
+        else:
+            row = row[:, :k]
+            out = out + np.zeros((replicates, normal().shape[1])) if k == 0 else out
+        width = len(self.normals)
+        grown = np.zeros((replicates, len(self.members) + 1, width))
+        if self.members:
+            grown[:, :-1, : self.rows.shape[2]] = self.rows
+        grown[:, -1, : row.shape[1]] = row
+        self.rows = grown
+        self.members.append(number)
+        return np.asarray(out)
+
+
+def _inverse(law: Law, u: np.ndarray, fresh: Callable[[], np.ndarray]) -> np.ndarray:
+    """Quantile transform of a mixture: one coordinate picks the component and, rescaled, the value within it."""
+    weights = np.array([float(w) for w in law.weights])
+    edges = np.concatenate([[0.0], np.cumsum(weights)])
+    edges[-1] = 1.0
+    which = np.clip(np.searchsorted(edges, u, side="right") - 1, 0, len(weights) - 1)
+    inside = np.clip((u - edges[which]) / weights[which], 1e-16, 1 - 1e-16)
+    out = np.empty_like(u)
+    for index, part in enumerate(law.components):
+        chosen = which == index
+        match part:
+            case Atom(value):
+                out[chosen] = float(value)
+            case GaussianLaw(mean, var):
+                out[chosen] = float(mean) + np.sqrt(float(var)) * ndtri(inside[chosen])
+            case Continuous(frozen):
+                out[chosen] = frozen.ppf(inside[chosen])
+    return out

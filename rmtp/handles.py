@@ -1,0 +1,583 @@
+"""Handles: writing a program is writing NumPy.
+
+`Vector`, `Scalar` and `Matrix` speak the NumPy protocols, so ``np.tanh(W @ x)``, ``np.mean(a * b)`` or
+``np.where(x > 0, a, b)`` build a graph of instructions, and the same function runs unchanged on real arrays.
+A handle is immutable. Shapes follow NumPy: a vector has the shape (width, *finite axes*), and the finite axes
+broadcast as trailing axes do. Rejected: axes aligned by name alone, because the same code would then not run on arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from . import nonlinearity as nl
+from .ensembles import Dim, Number
+from .errors import AxisError, BadParameter, DimensionMismatch, TracedBranch, UnsupportedOperation, WrongSide
+from .program import (
+    Apply,
+    Arithmetic,
+    Average,
+    Combine,
+    ConstantSource,
+    Init,
+    Instruction,
+    MatVec,
+    Parameter,
+    RandomMatrix,
+)
+
+Axes = tuple[tuple[str, int], ...]
+
+ADD, SUBTRACT, MULTIPLY, DIVIDE = (Arithmetic(name) for name in ("add", "subtract", "multiply", "divide"))
+
+
+def _traced(*_: Any, **__: Any) -> Any:
+    raise TracedBranch(
+        "Python asked for the value of a symbolic vector or scalar (if, while, float(), len(), a loop, np.asarray)",
+        remedy="use np.where, np.maximum or rmtp.elementwise; a loop over a fixed number of steps is fine",
+    )
+
+
+class Node(np.lib.mixins.NDArrayOperatorsMixin):
+    """What `Vector` and `Scalar` share: an instruction, its arguments, a width and finite axes."""
+
+    __slots__ = ("args", "axes", "dim", "name", "op")
+    __array_priority__ = 1000
+
+    def __init__(
+        self, op: Instruction, args: tuple[Node, ...] = (), dim: Dim | None = None, axes: Axes = (), name: str = ""
+    ) -> None:
+        self.op, self.args, self.dim, self.axes, self.name = op, args, dim, axes, name
+
+    __bool__ = __float__ = __int__ = __index__ = __len__ = __iter__ = __complex__ = __contains__ = _traced
+    __array__ = _traced
+    __hash__ = object.__hash__
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method != "__call__" or kwargs:
+            raise UnsupportedOperation(
+                f"np.{ufunc.__name__}{'.' + method if method != '__call__' else ''} with {sorted(kwargs) or 'a reduction'}",
+                remedy="plain calls such as np.tanh(x); averages over the width are np.mean(x)",
+            )
+        return apply_ufunc(ufunc, inputs)
+
+    def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        handler = ARRAY_FUNCTIONS.get(func)
+        if handler is None:
+            hint = _ADVICE.get(func.__name__, "the docs list the functions of the language; rmtp.elementwise takes any other")
+            raise UnsupportedOperation(f"np.{func.__name__} is not an instruction of a tensor program", remedy=hint)
+        return handler(*args, **kwargs)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes, the width included."""
+        return len(self.axes) + (self.dim is not None)
+
+    def named(self, name: str) -> Any:
+        """The same handle under another name, for printing and for the names of Z-Dot coefficients."""
+        return type(self)(self.op, self.args, self.dim, self.axes, name)
+
+    def mean(self, axis: int | None = None) -> Any:
+        """``np.mean(self, axis)``."""
+        return _mean(self, axis)
+
+    def sum(self, axis: int | None = None) -> Any:
+        """``np.sum(self, axis)`` over finite axes."""
+        return _sum(self, axis)
+
+    def __repr__(self) -> str:
+        from .printing import handle_text  # printing reads programs, so it sits above this module
+
+        return handle_text(self)
+
+    def __getitem__(self, index: Any) -> Any:
+        index = index if isinstance(index, tuple) else (index,)
+        if self.dim is not None:
+            if not index or index[0] != slice(None):
+                raise AxisError(
+                    f"{self!r}: the width axis cannot be indexed",
+                    remedy="index finite axes only, as in x[:, 0]; the limit describes one generic coordinate",
+                )
+            index = index[1:]
+        probe = np.empty([size for _, size in self.axes], dtype=np.int8)
+        names = np.arange(len(self.axes))
+        try:
+            shape = probe[index].shape
+        except IndexError as error:
+            raise AxisError(f"{self!r}: {error}", remedy=f"its finite axes are {list(self.axes)}") from None
+        kept: list[tuple[str, int]] = []
+        position = 0
+        ellipsis = [k for k, item in enumerate(index) if item is Ellipsis]
+        if ellipsis:
+            missing = len(self.axes) - sum(item is not None and item is not Ellipsis for item in index)
+            index = index[: ellipsis[0]] + (slice(None),) * missing + index[ellipsis[0] + 1 :]
+        for item in index:
+            if item is None:
+                kept.append(("", 1))
+            elif isinstance(item, slice):
+                kept.append((self.axes[names[position]][0], shape[len(kept)]))
+                position += 1
+            elif isinstance(item, int | np.integer):
+                position += 1
+            else:
+                raise AxisError(f"{self!r}: indexing with {type(item).__name__}", remedy="integers, slices and None")
+        kept.extend(self.axes[position:])
+        static = tuple(item if not isinstance(item, slice) else (item.start, item.stop, item.step) for item in index)
+        return type(self)(Combine("index", static), (self,), self.dim, tuple(kept))
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """(width, finite axes); the width is a `Dim`."""
+        return (() if self.dim is None else (self.dim,)) + tuple(size for _, size in self.axes)
+
+
+class Vector(Node):
+    """A random vector of one width, with optional finite named axes. Build it with `Normal`, `IID`, `constant`."""
+
+    __slots__ = ()
+
+    def __matmul__(self, other: Any) -> Any:
+        if isinstance(other, Matrix):
+            if self.axes:
+                raise AxisError(f"{self!r} @ {other!r}: the width is not the last axis", remedy="write W.T @ x")
+            return other.T @ self
+        return _matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        raise UnsupportedOperation(
+            f"a {type(other).__name__} times {self!r}",
+            remedy="random matrices come from rmtp.Gaussian or rmtp.GOE; constants contract finite axes as in x @ A",
+        )
+
+
+class Scalar(Node):
+    """A number that converges to a constant: an average, a parameter, arithmetic on them."""
+
+    __slots__ = ()
+
+    def __matmul__(self, other: Any) -> Any:
+        return _matmul(self, other)
+
+    @property
+    def T(self) -> Scalar:
+        """Transposed finite axes."""
+        return _transpose(self)
+
+
+class Matrix:
+    """A random matrix or its transpose: ``W @ x``, ``W.T @ y``. Build it with `Gaussian` or `GOE`."""
+
+    __slots__ = ("source", "transposed")
+    __array_priority__ = 1000
+    __array_ufunc__ = None
+
+    def __init__(self, source: RandomMatrix, transposed: bool = False) -> None:
+        self.source, self.transposed = source, transposed and not source.ensemble.symmetric
+
+    @property
+    def T(self) -> Matrix:
+        """The transpose of the same matrix (not a copy)."""
+        return Matrix(self.source, not self.transposed)
+
+    @property
+    def rows(self) -> Dim:
+        """The width of ``W @ x``."""
+        return self.source.cols if self.transposed else self.source.rows
+
+    @property
+    def cols(self) -> Dim:
+        """The width of the x in ``W @ x``."""
+        return self.source.rows if self.transposed else self.source.cols
+
+    def __matmul__(self, x: Any) -> Vector:
+        if isinstance(x, Matrix):
+            raise UnsupportedOperation(
+                "a product of two random matrices is not a vector", remedy="write W @ (W @ x), from the right"
+            )
+        if not isinstance(x, Vector):
+            raise UnsupportedOperation(
+                f"{self!r} @ {type(x).__name__}", remedy="multiply a Vector: rmtp.Normal, rmtp.IID, rmtp.constant"
+            )
+        if x.dim != self.cols:
+            turned = x.dim == self.rows
+            raise (WrongSide if turned else DimensionMismatch)(
+                f"{self!r} @ {x!r}: the matrix takes width {self.cols.name}, the vector has width {x.dim.name}",
+                remedy=f"use {self.T!r} @ x" if turned else "check the widths of the matrix and the vector",
+            )
+        return Vector(MatVec(self.source, self.transposed), (x,), self.rows, x.axes)
+
+    def __rmatmul__(self, x: Any) -> Vector:
+        return self.T @ x
+
+    def __bool__(self) -> bool:
+        return _traced()
+
+    def _refuse(self, *_: Any) -> Any:
+        raise UnsupportedOperation(
+            "arithmetic on random matrices", remedy="act on vectors: (W + V) @ x is W @ x + V @ x"
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __neg__ = __pow__ = _refuse
+
+    def __repr__(self) -> str:
+        name = self.source.name or self.source.ensemble.kind
+        return name + (".T" if self.transposed else "")
+
+
+# ---------------------------------------------------------------------------------------------
+# coordinatewise functions
+
+
+def number_like(value: Any) -> bool:
+    """A number, or an array of numbers, that may stand in a program."""
+    return isinstance(value, int | float | Fraction | np.number | np.ndarray | list | tuple | np.bool_)
+
+
+def as_node(value: Any) -> Node:
+    """A handle as it is; a number or an array as a `Parameter`."""
+    if isinstance(value, Node):
+        return value
+    if isinstance(value, Matrix):
+        value._refuse()
+    if not number_like(value):
+        raise UnsupportedOperation(
+            f"{type(value).__name__} in a program", remedy="numbers, arrays over finite axes, or handles"
+        )
+    if isinstance(value, list | tuple | np.ndarray) and np.ndim(value):
+        array = np.asarray(value)
+        _check_finite(array)
+        return Scalar(Parameter(array), (), None, tuple(("", size) for size in array.shape))
+    return Scalar(Parameter(_plain(value)))
+
+
+def _plain(value: Any) -> Number:
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.item()
+    if isinstance(value, bool):
+        value = int(value)
+    _check_finite(value)
+    return Fraction(value) if isinstance(value, int | Fraction) else value
+
+
+def _check_finite(value: Any) -> None:
+    try:
+        fine = bool(np.all(np.isfinite(np.asarray(value, dtype=float))))
+    except (TypeError, ValueError):
+        fine = False
+    if not fine:
+        raise BadParameter(f"the number {value!r} is not finite and real", remedy="give finite real numbers")
+
+
+def parameter(value: Any) -> Scalar:
+    """A number of the program; an array of numbers is a sweep, answered by one call of `limit`.
+
+    Parameters
+    ----------
+    value : number or array
+        Arrays of several parameters broadcast against each other by NumPy's rules.
+
+    Returns
+    -------
+    Scalar
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> n = rmtp.Dim("n")
+    >>> x = rmtp.Normal(n)
+    >>> rmtp.limit(np.mean((rmtp.parameter([1, 2, 3]) * x) ** 2)).value
+    array([1., 4., 9.])
+    """
+    array = np.asarray(value)
+    if not array.ndim:
+        return Scalar(Parameter(_plain(value)))
+    _check_finite(array)
+    return Scalar(Parameter(array, swept=True))
+
+
+def apply(fn: nl.Nonlinearity | Arithmetic, *args: Any) -> Any:
+    """One coordinatewise instruction: a vector if any argument is one, else a scalar."""
+    nodes = tuple(as_node(a) for a in args)
+    dims = {node.dim for node in nodes if node.dim is not None}
+    if len(dims) > 1:
+        name = fn.name
+        raise DimensionMismatch(
+            f"{name} of vectors of widths {' and '.join(sorted(d.name for d in dims))}: {', '.join(map(repr, nodes))}",
+            remedy="only vectors of one width have joint coordinates; a matrix takes one width to another",
+        )
+    dim = dims.pop() if dims else None
+    return (Vector if dim is not None else Scalar)(Apply(fn), nodes, dim, _broadcast(fn, nodes, dim))
+
+
+def _broadcast(fn: Any, nodes: tuple[Node, ...], dim: Dim | None) -> Axes:
+    if not any(node.axes for node in nodes):
+        return ()
+    rank = max(node.ndim for node in nodes if dim is None or node.dim is not None) - (dim is not None)
+    axes: list[tuple[str, int]] = []
+    for back in range(rank, 0, -1):
+        found = ("", 1)
+        for node in nodes:
+            if len(node.axes) > rank or (dim is not None and node.dim is not None and len(node.axes) != rank):
+                raise AxisError(
+                    f"{fn.name}: shapes {[n.shape for n in nodes]} do not broadcast",
+                    remedy="as in NumPy, give vectors the same number of axes (x[:, None]); a sweep is rmtp.parameter(values)",
+                )
+            if len(node.axes) < back:
+                continue
+            name, size = node.axes[-back]
+            if found[1] != 1 and size != 1 and (size != found[1] or (name and found[0] and name != found[0])):
+                raise AxisError(
+                    f"{fn.name}: axis {found} meets axis {(name, size)}", remedy="axes that meet share name and length"
+                )
+            if size != 1 or found[1] == 1:
+                found = (name or found[0], max(size, found[1]))
+            elif not found[0]:
+                found = (name, found[1])
+        axes.append(found)
+    return tuple(axes)
+
+
+def power(base: Any, exponent: Any) -> Any:
+    """``base ** exponent``: polynomial for natural exponents, else a nonlinearity."""
+    if isinstance(exponent, Node):
+        if isinstance(base, Node) or float(base) <= 0:
+            raise UnsupportedOperation("a power with a symbolic exponent", remedy="np.exp(y * np.log(x)), or elementwise")
+        return apply(nl.EXP, apply(MULTIPLY, exponent, float(np.log(base))))
+    exponent = _plain(exponent)
+    if exponent == int(exponent) and abs(exponent) < 10_000:
+        k = int(exponent)
+        if k >= 0:
+            return apply(Arithmetic("power", k), base)
+        return apply(nl.RECIPROCAL, power(base, -k)) if not _scalar(base) else apply(DIVIDE, 1, power(base, -k))
+    return apply(nl.SQRT, base) if exponent == Fraction(1, 2) else apply(nl.power(exponent), base)
+
+
+def _scalar(x: Any) -> bool:
+    return not isinstance(x, Vector)
+
+
+def divide(a: Any, b: Any) -> Any:
+    """a / b; division by a scalar is linear, by a vector it is multiplication by the reciprocal."""
+    if not isinstance(b, Node) and np.any(np.asarray(b, dtype=float) == 0):
+        raise BadParameter(f"division of {a!r} by {b!r}", remedy="divide by something that is not zero")
+    return apply(DIVIDE, a, b) if _scalar(b) else apply(MULTIPLY, a, apply(nl.RECIPROCAL, b))
+
+
+def maximum(a: Any, b: Any) -> Any:
+    """max(a, b) = b + relu(a - b): one kink, on a - b."""
+    return b + apply(nl.RELU, a - b) if isinstance(a, Node) else a + apply(nl.RELU, b - a)
+
+
+def minimum(a: Any, b: Any) -> Any:
+    """min(a, b) = a - relu(a - b)."""
+    return a - apply(nl.RELU, a - b)
+
+
+def clip(x: Any, low: Any = None, high: Any = None) -> Any:
+    """np.clip: one piecewise linear function for numbers, relus for symbolic bounds."""
+    if low is not None and high is not None and not isinstance(low, Node) and not isinstance(high, Node):
+        if np.ndim(low) == 0 and np.ndim(high) == 0 and low <= high:
+            return apply(nl.clip(_plain(low), _plain(high)), x)
+    x = x if low is None else maximum(x, low)
+    return x if high is None else minimum(x, high)
+
+
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """np.where: the branch not taken is never looked at."""
+    return apply(nl.WHERE3, condition, a, b)
+
+
+def _heaviside(x: Any, at_zero: Any) -> Any:
+    if isinstance(at_zero, Node):
+        raise UnsupportedOperation("np.heaviside with a symbolic value at 0", remedy="give a number")
+    return apply(nl.heaviside(_plain(at_zero)), x)
+
+
+def _not(x: Any) -> Any:
+    return 1 - x
+
+
+# comparisons give the 0/1 vector; <= and >= differ from < and > only on exact ties
+_ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "add": lambda a, b: apply(ADD, a, b),
+    "subtract": lambda a, b: apply(SUBTRACT, a, b),
+    "multiply": lambda a, b: apply(MULTIPLY, a, b),
+    "divide": divide,
+    "true_divide": divide,
+    "negative": lambda a: apply(MULTIPLY, -1, a),
+    "positive": lambda a: a,
+    "conjugate": lambda a: a,
+    "square": lambda a: power(a, 2),
+    "reciprocal": lambda a: divide(1, a),
+    "power": power,
+    "float_power": power,
+    "maximum": maximum,
+    "minimum": minimum,
+    "fmax": maximum,
+    "fmin": minimum,
+    "clip": clip,
+    "heaviside": _heaviside,
+    "greater": lambda a, b: apply(nl.STEP, apply(SUBTRACT, a, b)),
+    "less": lambda a, b: apply(nl.STEP, apply(SUBTRACT, b, a)),
+    "greater_equal": lambda a, b: apply(nl.STEP_CLOSED, apply(SUBTRACT, a, b)),
+    "less_equal": lambda a, b: apply(nl.STEP_CLOSED, apply(SUBTRACT, b, a)),
+    "logical_and": lambda a, b: a * b,
+    "bitwise_and": lambda a, b: a * b,
+    "logical_or": lambda a, b: a + b - a * b,
+    "bitwise_or": lambda a, b: a + b - a * b,
+    "logical_xor": lambda a, b: a + b - 2 * a * b,
+    "bitwise_xor": lambda a, b: a + b - 2 * a * b,
+    "logical_not": _not,
+    "invert": _not,
+    "matmul": lambda a, b: _matmul(a, b),
+}
+
+
+def apply_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
+    """The instruction for a NumPy or scipy.special ufunc."""
+    handler = _ARITHMETIC.get(ufunc.__name__)
+    if handler is not None:
+        return handler(*inputs)
+    fn = nl.from_ufunc(ufunc)
+    if fn is None:
+        raise UnsupportedOperation(
+            f"{ufunc.__name__} is not in the catalogue of nonlinearities",
+            remedy=f"rmtp.elementwise({ufunc.__name__}, derivative=..., kinks=(...)) takes any coordinatewise function",
+        )
+    return apply(fn, *inputs)
+
+
+# ---------------------------------------------------------------------------------------------
+# averages and finite axes
+
+
+def _axis(x: Node, axis: int) -> int:
+    if not isinstance(axis, int) or not -x.ndim <= axis < x.ndim:
+        raise AxisError(f"{x!r} has no axis {axis!r}", remedy=f"its axes are numbered 0..{x.ndim - 1}, the width first")
+    return axis % x.ndim
+
+
+def _mean(x: Node, axis: int | None = None, **kwargs: Any) -> Any:
+    if kwargs:
+        raise UnsupportedOperation(f"np.mean with {sorted(kwargs)}", remedy="np.mean(x) or np.mean(x, axis=k)")
+    if axis is None:
+        if x.dim is not None and x.axes:
+            return _mean(_mean(x, 0))
+        axis = 0 if x.dim is not None else -1
+        if x.dim is None:
+            for _ in x.axes:
+                x = _mean(x, 0)
+            return x
+    position = _axis(x, axis)
+    if x.dim is not None and position == 0:
+        return Scalar(Average(), (x,), None, x.axes)
+    total = _sum(x, position)
+    return total / x.axes[position - (x.dim is not None)][1]
+
+
+def _sum(x: Node, axis: int | None = None, **kwargs: Any) -> Any:
+    if kwargs:
+        raise UnsupportedOperation(f"np.sum with {sorted(kwargs)}", remedy="np.sum(x, axis=k) over a finite axis")
+    if axis is None and x.dim is None:
+        for _ in x.axes:
+            x = _sum(x, 0)
+        return x
+    position = 0 if axis is None else _axis(x, axis)
+    if x.dim is not None and position == 0:
+        raise UnsupportedOperation(
+            f"a sum of {x!r} over its width grows with the width", remedy="np.mean(x), times a number if you need one"
+        )
+    at = position - (x.dim is not None)
+    return type(x)(Combine("sum", (at,)), (x,), x.dim, x.axes[:at] + x.axes[at + 1 :])
+
+
+def _matmul(a: Any, b: Any) -> Any:
+    a, b = as_node(a), as_node(b)
+    if b.dim is not None:
+        advice = "np.mean(x * y) is the average; x @ y would grow with the width"
+        raise UnsupportedOperation(f"{a!r} @ {b!r}", remedy=advice)
+    if not a.axes or not 1 <= len(b.axes) <= 2 or a.axes[-1][1] != b.axes[0][1]:
+        raise AxisError(
+            f"{a!r} @ array of shape {tuple(s for _, s in b.axes)}: no finite axis to contract",
+            remedy="x @ A contracts the last finite axis of x with the first of A; average over the width by np.mean(x * y)",
+        )
+    return type(a)(Combine("matmul"), (a, b), a.dim, a.axes[:-1] + b.axes[1:])
+
+
+def _transpose(x: Node, axes: Any = None) -> Any:
+    order = tuple(range(x.ndim))[::-1] if axes is None else tuple(_axis(x, int(k)) for k in axes)
+    if x.dim is not None and order[0] != 0:
+        raise AxisError(f"transposing the width of {x!r}", remedy="the width stays the first axis")
+    shift = int(x.dim is not None)
+    finite = tuple(k - shift for k in order[shift:])
+    return type(x)(Combine("transpose", finite), (x,), x.dim, tuple(x.axes[k] for k in finite))
+
+
+def _stack(arrays: Any, axis: int = 0, name: str = "") -> Any:
+    nodes = [as_node(a) for a in arrays]
+    vectors = [node for node in nodes if node.dim is not None]
+    if vectors and len(vectors) != len(nodes):
+        raise AxisError("np.stack of vectors and scalars", remedy="stack vectors with vectors")
+    if len({(node.dim, tuple(s for _, s in node.axes)) for node in nodes}) != 1:
+        raise AxisError(f"np.stack of shapes {[node.shape for node in nodes]}", remedy="stack equal shapes")
+    first = nodes[0]
+    position = axis % (first.ndim + 1)
+    if first.dim is not None and position == 0:
+        raise AxisError("np.stack along axis 0 would move the width", remedy="np.stack(vectors, axis=1)")
+    at = position - (first.dim is not None)
+    axes = (*first.axes[:at], (name, len(nodes)), *first.axes[at:])
+    return type(first)(Combine("stack", (at,)), tuple(nodes), first.dim, axes)
+
+
+def _variance(x: Node, axis: int | None = None, **kwargs: Any) -> Any:
+    centre = _mean(x, axis, **kwargs)
+    if axis not in (None, 0) and centre.ndim:
+        return _mean((x - _expand(centre, axis)) ** 2, axis)
+    return _mean((x - centre) ** 2, axis)
+
+
+def _expand(x: Node, axis: int) -> Any:
+    index: list[Any] = [slice(None)] * x.ndim
+    index.insert(axis % (x.ndim + 1), None)
+    return x[tuple(index)]
+
+
+def _like(value: Any) -> Callable[..., Any]:
+    def make(x: Node, *fill: Any, **_: Any) -> Any:
+        number = fill[0] if fill else value
+        if x.dim is None:
+            return as_node(number)
+        return Vector(Init(ConstantSource(x.dim, _plain(number))), (), x.dim) if not x.axes else x * 0 + number
+
+    return make
+
+
+ARRAY_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.mean: _mean,
+    np.sum: _sum,
+    np.where: where,
+    np.clip: clip,
+    np.var: _variance,
+    np.std: lambda x, *a, **k: apply(nl.SQRT, _variance(x, *a, **k)),
+    np.stack: _stack,
+    np.transpose: _transpose,
+    np.zeros_like: _like(0),
+    np.ones_like: _like(1),
+    np.full_like: _like(None),
+    np.real: lambda x: x,
+}
+
+_ADVICE = {
+    "dot": "np.mean(x * y): a sum over the width would grow with it",
+    "vdot": "np.mean(x * y): a sum over the width would grow with it",
+    "inner": "np.mean(x * y): a sum over the width would grow with it",
+    "norm": "np.sqrt(np.mean(x ** 2))",
+    "median": "averages only; quantiles of one coordinate come from rmtp.limit(x).ppf or .rvs",
+    "max": "the maximum over the width has no limit of this kind",
+    "sort": "the order of the coordinates has no meaning in the limit",
+    "concatenate": "np.stack along a finite axis",
+}

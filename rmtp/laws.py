@@ -1,0 +1,241 @@
+"""Laws of one coordinate of an initial vector, as frozen data.
+
+`Atoms`, `GaussianLaw` and `Continuous` are the three elementary laws; a `MixtureLaw` has them as
+components. The expectation engine conditions on the component: an atom is then a number, a Gaussian joins the
+other Gaussians, and only a continuous law costs a dimension of quadrature.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from .errors import BadParameter, DivergentExpectation
+
+Number = Any
+
+
+@dataclass(frozen=True)
+class Atom:
+    """The constant `value`."""
+
+    value: Number
+
+    def moment(self, k: int) -> Number:
+        return self.value**k
+
+
+@dataclass(frozen=True)
+class GaussianLaw:
+    """N(mean, var); var > 0."""
+
+    mean: Number
+    var: Number
+
+    def moment(self, k: int) -> Number:
+        """E x^k by the recursion m_k = mean m_{k-1} + (k-1) var m_{k-2}, exact in the ring of the data."""
+        previous, current = 0, 1
+        for j in range(1, k + 1):
+            previous, current = current, self.mean * current + (j - 1) * self.var * previous
+        return current
+
+
+@dataclass(frozen=True, eq=False)
+class Continuous:
+    """A frozen scipy.stats distribution with a density."""
+
+    frozen: Any
+
+    def moment(self, k: int) -> float:
+        """E x^k from scipy.stats; raises where it is infinite or undefined."""
+        if k == 0:
+            return 1.0
+        value = float(self.frozen.moment(k))
+        if not math.isfinite(value):
+            raise DivergentExpectation(
+                f"the moment of order {k} of {describe(self)} does not exist",
+                remedy="the theorem needs all moments that the program uses; truncate the law or bound the function",
+            )
+        return value
+
+
+Component = Atom | GaussianLaw | Continuous
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """A finite mixture of elementary laws; identity is the object, so two draws never merge by accident."""
+
+    components: tuple[Component, ...]
+    weights: tuple[Number, ...]
+
+    def moment(self, k: int) -> Number:
+        """E x^k."""
+        total: Number = 0
+        for weight, part in zip(self.weights, self.components, strict=True):
+            total = total + weight * part.moment(k)
+        return total
+
+    def draw(self, rng: np.random.Generator, size: Any) -> np.ndarray:
+        """Independent samples."""
+        if len(self.components) == 1:
+            return _draw(self.components[0], rng, size)
+        weights = np.array([float(w) for w in self.weights])
+        which = rng.choice(len(weights), size=size, p=weights / weights.sum())
+        out = np.empty(which.shape)
+        for index, part in enumerate(self.components):
+            chosen = which == index
+            out[chosen] = _draw(part, rng, int(chosen.sum()))
+        return out
+
+
+def _draw(part: Component, rng: np.random.Generator, size: Any) -> np.ndarray:
+    match part:
+        case Atom(value):
+            return np.full(size, float(value))
+        case GaussianLaw(mean, var):
+            return float(mean) + math.sqrt(float(var)) * rng.standard_normal(size)
+        case Continuous(frozen):
+            return np.asarray(frozen.rvs(size=size, random_state=rng), float)
+
+
+def describe(law: Law | Component) -> str:
+    """The law as a printed program shows it."""
+    match law:
+        case Atom(value):
+            return f"delta({value})"
+        case GaussianLaw(mean, var):
+            return f"N({mean}, {var})"
+        case Continuous(frozen):
+            args = [*map(str, frozen.args), *(f"{k}={v}" for k, v in frozen.kwds.items())]
+            return f"{frozen.dist.name}({', '.join(args)})"
+        case Law(components, weights) if len(components) == 1:
+            return describe(components[0])
+        case Law(components, weights):
+            return " + ".join(f"{w} {describe(p)}" for w, p in zip(weights, components, strict=True))
+
+
+def Discrete(values: Sequence[Number], weights: Sequence[Number] | None = None) -> Law:
+    """The law of finitely many atoms: P(x = values[i]) = weights[i].
+
+    Parameters
+    ----------
+    values : sequence of numbers
+        The atoms. Ints and Fractions stay exact.
+    weights : sequence of numbers, optional
+        Probabilities >= 0 that sum to 1; uniform by default.
+
+    Returns
+    -------
+    Law
+
+    Raises
+    ------
+    BadParameter
+        If the list is empty, a value is not finite, or the weights are no probabilities.
+
+    Examples
+    --------
+    >>> import rmtp
+    >>> rmtp.Discrete([-1, 1]).moment(2)
+    Fraction(1, 1)
+    """
+    values = list(values)
+    if weights is None:
+        weights = [Fraction(1, len(values))] * len(values) if values else []
+    if any(not math.isfinite(float(v)) for v in values):
+        raise BadParameter(f"Discrete: the atoms {values!r} are not finite", remedy="give finite numbers")
+    return _mixture([Atom(_rational(v)) for v in values], list(weights), "Discrete")
+
+
+def Mixture(laws: Sequence[Any], weights: Sequence[Number]) -> Law:
+    """A mixture: with probability weights[i] the coordinate is drawn from laws[i].
+
+    A Bernoulli-Gauss prior is ``Mixture([0, scipy.stats.norm()], [0.9, 0.1])``.
+
+    Parameters
+    ----------
+    laws : sequence
+        Numbers (atoms), frozen scipy.stats laws, `Discrete` or `Mixture` laws.
+    weights : sequence of numbers
+        Probabilities >= 0 that sum to 1.
+
+    Returns
+    -------
+    Law
+
+    Raises
+    ------
+    BadParameter
+        If the weights are no probabilities or an entry is not a law.
+
+    Examples
+    --------
+    >>> import rmtp, scipy.stats
+    >>> rmtp.Mixture([0, scipy.stats.norm()], [0.75, 0.25]).moment(2)
+    0.25
+    """
+    if len(laws) != len(weights):
+        raise BadParameter(f"Mixture: {len(laws)} laws and {len(weights)} weights", remedy="one weight per law")
+    parts: list[Component] = []
+    shares: list[Number] = []
+    for law, weight in zip(laws, weights, strict=True):
+        inner = as_law(law)
+        parts.extend(inner.components)
+        shares.extend(_rational(weight) * w for w in inner.weights)
+    return _mixture(parts, shares, "Mixture")
+
+
+def as_law(law: Any) -> Law:
+    """A number, a list of atoms, a frozen scipy.stats distribution or a `Law`, as a `Law`."""
+    if isinstance(law, Law):
+        return law
+    if isinstance(law, int | float | Fraction | np.integer | np.floating):
+        return _mixture([Atom(_rational(law))], [1], "IID")
+    if isinstance(law, list | tuple | np.ndarray):
+        return Discrete(list(law))
+    if not (hasattr(law, "dist") and hasattr(law, "rvs") and hasattr(law, "args")):
+        raise BadParameter(
+            f"{law!r} is not the law of a coordinate",
+            remedy="a frozen scipy.stats law such as scipy.stats.norm(0, 1), rmtp.Discrete, rmtp.Mixture, or a list of atoms",
+        )
+    if hasattr(law.dist, "pdf"):
+        if law.dist.name == "norm":
+            mean, std = (float(v) for v in (law.mean(), law.std()))
+            if not std > 0:
+                raise BadParameter(f"the law {law.dist.name} has std {std}", remedy="give a positive scale")
+            return Law((GaussianLaw(mean, std * std),), (1,))
+        if np.isnan(law.support()).any() or np.isnan(law.median()):
+            raise BadParameter(f"the parameters of {describe(Continuous(law))} are invalid", remedy="check its scale")
+        return Law((Continuous(law),), (1,))
+    low, high = (float(v) for v in law.support())
+    if not (math.isfinite(low) and math.isfinite(high)) or high - low > 10_000:
+        low, high = float(law.ppf(1e-17)), float(law.isf(1e-17))  # mass beyond is below rounding
+        if not (math.isfinite(low) and math.isfinite(high)) or high - low > 10_000:
+            raise BadParameter("the discrete law has too many atoms", remedy="give Discrete(values, weights)")
+    points = np.arange(low, high + 1)
+    mass = law.pmf(points)
+    kept = mass > 0
+    return _mixture([Atom(float(p)) for p in points[kept]], list(mass[kept] / mass.sum()), "IID")
+
+
+def _rational(value: Number) -> Number:
+    if isinstance(value, np.generic):
+        value = value.item()
+    return Fraction(value) if isinstance(value, int | Fraction) else value
+
+
+def _mixture(parts: list[Component], weights: list[Number], what: str) -> Law:
+    weights = [_rational(w) for w in weights]
+    if not parts or len(parts) != len(weights):
+        raise BadParameter(f"{what}: {len(parts)} atoms and {len(weights)} weights", remedy="one weight per atom")
+    total = sum(weights)
+    if any(not w >= 0 for w in weights) or not abs(total - 1) <= 1e-12:
+        raise BadParameter(f"{what}: the weights {weights!r} are no probabilities", remedy="weights >= 0 that sum to 1")
+    kept = [(p, w) for p, w in zip(parts, weights, strict=True) if w != 0]
+    return Law(tuple(p for p, _ in kept), tuple(w for _, w in kept))

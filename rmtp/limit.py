@@ -1,0 +1,554 @@
+"""The master theorem, and nothing else.
+
+The program is walked once, line by line. Every vector becomes its Z in normal form (`normal`),
+every scalar its limit; the rules below carry their names from the theorem (theory, section 2; TP III, 2009.10685, Box 1).
+The walk runs over any ring: the same code gives Fractions, floats, mpf, and arrays of them for a sweep.
+
+Rejected: compiling the theorem to a fixed plan of scalar operations before any number is known. Which terms cancel, which
+hats are independent and which rank a covariance has decides the structure of everything downstream, and only
+numbers decide that; a plan made without them drags every dead dimension along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import comb
+from typing import Any
+
+import numpy as np
+
+from . import nonlinearity as nl
+from .ensembles import Number
+from .axes import Along, combine, over_axes, stacked
+from .errors import (
+    BadParameter,
+    BudgetExceeded,
+    DivergentExpectation,
+    NotExact,
+    RmtpError,
+    UnsupportedOperation,
+    ZeroDivisor,
+)
+from .expect.closed_forms import is_rational
+from .expect.engine import CHOICES, METHODS, REPLICATES, SAMPLED_POINTS, Expectations, NeedsSampling, Options
+from .handles import Node
+from .language import program as program_of
+from .laws import Atom, GaussianLaw
+from .normal import Atoms, Draw, Form, Func, Hat, Initial, Mono, add, constant, is_zero, scale, times
+from .program import (
+    Apply,
+    Arithmetic,
+    Average,
+    Combine,
+    ConstantSource,
+    IIDSource,
+    Init,
+    Line,
+    MatVec,
+    NormalGroup,
+    Parameter,
+    Program,
+    RandomMatrix,
+)
+from .results import Estimate
+from .ring import converter, precision
+from .sweeps import at_point, sweep_shape
+from .zlaw import ZLaw
+
+_MAX_DEGREE = 60  # beyond this, floats lose more in an expanded polynomial than in quadrature
+_MAX_POWER_TERMS = 3000
+
+PRODUCT = nl.Nonlinearity(
+    name="product",
+    fn=np.multiply,
+    arity=2,
+    partials=lambda: (_SECOND, _FIRST),
+    mp=lambda ctx, a, b: a * b,
+)
+_FIRST = nl.Nonlinearity(name="first", fn=lambda a, b: a + 0 * b, arity=2, mp=lambda ctx, a, b: a)
+_SECOND = nl.Nonlinearity(name="second", fn=lambda a, b: b + 0 * a, arity=2, mp=lambda ctx, a, b: b)
+
+
+class MasterTheorem:
+    """The limit of every line of a program.
+
+    Parameters
+    ----------
+    program : Program
+    options : Options
+    points : int, optional
+        Allow sampled expectations, with this many Sobol points per replicate.
+    gradient_independence : bool
+        Drop Z-Dot: treat W.T as an independent copy (the naive answer).
+
+    Attributes
+    ----------
+    values : list
+        Per line: the Form of Z for a vector, the limit for a scalar, an object array of them over finite axes.
+    methods : list of int
+        Per line: the rank in `METHODS` of the least exact expectation it rests on.
+    """
+
+    def __init__(
+        self, program: Program, options: Options, points: int | None = None, gradient_independence: bool = False
+    ) -> None:
+        self.program, self.options, self.naive = program, options, gradient_independence
+        self.ctx = None if options.dps is None else precision(options.dps)
+        self.number = converter(options.exact, self.ctx)
+        self.atoms = Atoms()
+        self.expect = Expectations(self.atoms, self.z_hat, options, self.number, points, self.ctx)
+        self.values: list[Any] = []
+        self.methods: list[int] = []
+        self.parts: dict[int, tuple[Any, Any]] = {}  # line -> (Zhat, Zdot) of a MatVec
+        self.notes: list[str] = []
+        self._applied: dict[tuple[RandomMatrix, bool, Mono], tuple[Form, Form]] = {}
+
+    def run(self) -> MasterTheorem:
+        """Walk the lines in order."""
+        for number, line in enumerate(self.program.lines):
+            try:
+                with self.expect.record() as ranks:
+                    value = self.rule(number, line)
+                    rank = ranks[-1]
+            except RmtpError as error:
+                raise error.located(self.program.where(number)) from None
+            self.values.append(value)
+            self.methods.append(max([rank, *(self.methods[a] for a in line.args)]))
+        return self
+
+    def rule(self, number: int, line: Line) -> Any:
+        """The rule of the theorem for one instruction."""
+        args = [self.values[a] for a in line.args]
+        match line.op:
+            case Init(source=source, index=index):
+                return self.z_init(source, index)
+            case MatVec(matrix=matrix, transposed=transposed):
+                pairs = over_axes(lambda x: self.z_matvec(matrix, transposed, x), args)
+                self.parts[number] = (over_axes(lambda p: p[0], [pairs]), over_axes(lambda p: p[1], [pairs]))
+                return over_axes(lambda p: add(*p), [pairs])
+            case Apply(fn=fn):
+                scalars = [self.program.lines[a].is_scalar for a in line.args]
+                if line.is_scalar:
+                    return over_axes(lambda *x: self.scalar(fn, x), args)
+                return over_axes(lambda *x: self.z_nonlin(fn, _as_forms(x, scalars)), args)
+            case Average():
+                return over_axes(self.z_average, args)
+            case Parameter(value=value, swept=swept):
+                return self.given(value, swept)
+            case Combine(kind=kind, detail=detail):
+                return combine(kind, detail, args, line.is_scalar)
+
+    # -- Z-Init ---------------------------------------------------------------------------------
+
+    def z_init(self, source: NormalGroup | IIDSource | ConstantSource, index: int | None) -> Any:
+        """Z^x is what the initial law says."""
+        match source:
+            case ConstantSource(value=value):
+                return constant(self.number(value))
+            case NormalGroup(mean=mean):
+                if index is None:
+                    return Along.of([self._gaussian(source, i) for i in range(len(mean))], (len(mean),))
+                return self._gaussian(source, index)
+            case IIDSource(law=law):
+                match law.components:
+                    case (Atom(value),):
+                        return constant(self.number(value))
+                    case (GaussianLaw(mean, var),):
+                        group = self._as_group(source, mean, var)
+                        return self._gaussian(group, 0)
+                return self.atoms.form(Draw(source))
+
+    def _gaussian(self, group: NormalGroup, index: int) -> Form:
+        mean = constant(self.number(group.mean[index]))
+        if group.cov[index][index] == 0:
+            return mean
+        return add(mean, self.atoms.form(Initial(group, index)))
+
+    def _as_group(self, source: IIDSource, mean: Number, var: Number) -> NormalGroup:
+        groups = self.__dict__.setdefault("_groups", {})
+        return groups.setdefault(source, NormalGroup(source.dim, (mean,), ((var,),)))
+
+    # -- Z-Nonlin -------------------------------------------------------------------------------
+
+    def z_nonlin(self, fn: nl.Nonlinearity | Arithmetic, args: Sequence[Form]) -> Form:
+        """Z^{phi(x; theta)} = phi(Z^x; theta): polynomials are expanded, anything else is a new atom."""
+        match fn:
+            case Arithmetic(name="add"):
+                return add(args[0], args[1])
+            case Arithmetic(name="subtract"):
+                return add(args[0], args[1], -1)
+            case Arithmetic(name="multiply"):
+                return self.product(args[0], args[1])
+            case Arithmetic(name="divide"):
+                return scale(args[0], self.inverse(args[1].constant))
+            case Arithmetic(name="power", exponent=exponent):
+                return self.power(args[0], exponent)
+            case nl.Nonlinearity():
+                self._check_vanishing(fn, args)
+                out = self.atoms.apply(fn, tuple(args))
+                if out.is_constant:
+                    self._check_number(fn, out.constant, [a.constant for a in args])
+                return out
+        raise AssertionError(fn)
+
+    def product(self, f: Form, g: Form) -> Form:
+        """Expanded while that is exact and cheap; else one atom, integrated unexpanded."""
+        if f.is_constant or g.is_constant:
+            return times(f, g)
+        limit = 10**6 if self.options.exact else _MAX_DEGREE
+        if _degree(f) + _degree(g) <= limit:
+            try:
+                return times(f, g)
+            except BudgetExceeded:
+                if self.options.exact:
+                    raise
+        return self.atoms.form(Func(PRODUCT, (f, g)))
+
+    def power(self, f: Form, k: int) -> Form:
+        """f**k."""
+        if f.is_constant:
+            return constant(f.constant**k)
+        if not self.options.exact and comb(len(f.terms) + k - 1, k) > _MAX_POWER_TERMS and len(f.terms) > 1:
+            inside = self.atoms.form(Func(PRODUCT, (f, constant(1))))
+            return self.power(inside, k)
+        out = constant(self.number(1))
+        for _ in range(k):
+            out = self.product(out, f)
+        return out
+
+    def _check_vanishing(self, fn: nl.Nonlinearity, args: Sequence[Form]) -> None:
+        arg = args[fn.kink_arg]
+        if fn.jumps and arg.is_constant and any(np.any(np.asarray(arg.constant, float) == j) for j in fn.jumps):
+            self.notes.append(
+                f"{fn.name} jumps exactly where the limit of its argument lies; at finite width its sign is rounding noise"
+            )
+
+    # -- Z-Average ------------------------------------------------------------------------------
+
+    def z_average(self, x: Form) -> Number:
+        """theta = E Z^x."""
+        return self.expect.of_form(x)
+
+    # -- Z-MatVec = Z-Hat + Z-Dot ---------------------------------------------------------------
+
+    def z_matvec(self, matrix: RandomMatrix, transposed: bool, x: Form) -> tuple[Form, Form]:
+        """Z^{Wx} = Zhat^{Wx} + Zdot^{Wx}, linear in x: known on monomials, known everywhere."""
+        hat, dot = Form({}), Form({})
+        if is_zero(matrix.ensemble.variance):
+            return hat, dot
+        for mono, coefficient in x.terms.items():
+            key = (matrix, transposed, mono)
+            if key not in self._applied:
+                self._applied[key] = (
+                    self.atoms.form(Hat(matrix, transposed, mono)),
+                    self.z_dot(matrix, transposed, mono),
+                )
+            h, d = self._applied[key]
+            hat, dot = add(hat, h, coefficient), add(dot, d, coefficient)
+        return hat, dot
+
+    def variance(self, matrix: RandomMatrix, transposed: bool) -> Number:
+        """s^2 for W x, s^2 m/n for W.T y: the entry variance times the size of what is multiplied."""
+        s2 = self.number(matrix.ensemble.cumulant(2))
+        if transposed and matrix.rows != matrix.cols:
+            s2 = s2 * (self.number(matrix.rows.ratio) / self.number(matrix.cols.ratio))
+        return s2
+
+    def z_hat(self, first: Hat, second: Hat) -> Number:
+        """Cov(Zhat^{Wx}, Zhat^{Wx'}) = s^2 E[Z^x Z^x']."""
+        product = self.expect.inner(Form({first.basis: 1}), Form({second.basis: 1}))
+        return self.variance(first.matrix, first.transposed) * product
+
+    def z_dot(self, matrix: RandomMatrix, transposed: bool, mono: Mono) -> Form:
+        """Zdot^{Wx} = s^2 sum_y Z^y E[dZ^x / dZhat^{W.T y}] over the W.T y beneath x."""
+        total = Form({})
+        if self.naive:
+            return total
+        hats: dict[int, Hat] = {}
+        for a in self.atoms.leaves(mono):
+            atom = self.atoms.table[a]
+            if isinstance(atom, Hat) and atom.matrix is matrix:
+                if matrix.ensemble.symmetric or atom.transposed != transposed:
+                    hats[a] = atom
+        if not hats:
+            return total
+        s2 = self.variance(matrix, transposed)
+        for a, slope in self.expect.gradient(mono, list(hats)).items():
+            if not is_zero(slope):
+                total = add(total, Form({hats[a].basis: s2 * slope}))
+        return total
+
+    # -- scalars --------------------------------------------------------------------------------
+
+    def given(self, value: Number, swept: bool) -> Any:
+        """A parameter: a number, a sweep, or numbers along finite axes."""
+        if swept or not isinstance(value, np.ndarray):
+            return self.number(value)
+        return Along.of([self.number(v) for v in value.ravel()], value.shape)
+
+    def scalar(self, fn: nl.Nonlinearity | Arithmetic, args: Sequence[Number]) -> Number:
+        """Arithmetic on limits."""
+        match fn:
+            case Arithmetic(name="add"):
+                return args[0] + args[1]
+            case Arithmetic(name="subtract"):
+                return args[0] - args[1]
+            case Arithmetic(name="multiply"):
+                return args[0] * args[1]
+            case Arithmetic(name="divide"):
+                return args[0] * self.inverse(args[1])
+            case Arithmetic(name="power", exponent=exponent):
+                return args[0] ** exponent
+            case nl.Nonlinearity():
+                value = self.atoms.apply(fn, tuple(constant(a) for a in args)).constant
+                self._check_number(fn, value, args)
+                return value
+        raise AssertionError(fn)
+
+    def inverse(self, value: Number) -> Number:
+        """1 / value, unless the limit of value cannot be told from zero."""
+        if self._vanishes(value):
+            raise ZeroDivisor(
+                f"a divisor tends to zero (its limit is {_show(value)})",
+                remedy="add an epsilon to the divisor, as LayerNorm does, or rescale the program",
+            )
+        return 1 / value if not isinstance(value, int) else self.number(1) / value
+
+    def _vanishes(self, value: Number) -> bool:
+        if not isinstance(value, np.ndarray):
+            return bool(abs(value) < 1e-300)
+        if value.dtype == object:
+            return bool(np.any(value == 0))
+        centre, spread = _centre_and_spread(value, self.expect.sampler is not None)
+        return bool(np.any(np.abs(centre) <= np.maximum(4 * spread, 1e-300)))
+
+    def _check_number(self, fn: nl.Nonlinearity, value: Number, args: Sequence[Number]) -> None:
+        if self.options.exact and not is_rational(value) and not _all_rational(value):
+            raise NotExact(
+                f"{fn.name}({', '.join(_show(a) for a in args)}) is not known to be rational",
+                remedy="drop exact=True, or ask for digits with dps=50",
+            )
+        fine = np.all(np.isfinite(np.asarray(value, dtype=float)))
+        if not fine:
+            zero = fn.name == "reciprocal"
+            raise (ZeroDivisor if zero else DivergentExpectation)(
+                f"{fn.name}({', '.join(_show(a) for a in args)}) is not finite",
+                remedy="the limit of the argument lies outside the domain; add an epsilon or clip it",
+            )
+
+    # -- results --------------------------------------------------------------------------------
+
+    def estimate(self, value: Number, rank: int) -> Estimate:
+        """The value, its error from the perturbed copies or replicates, and the method."""
+        notes = tuple(dict.fromkeys(self.notes))
+        if isinstance(value, np.ndarray):
+            if value.dtype == object:
+                return Estimate(value[..., 0], np.zeros(value.shape[:-1]), METHODS[rank], notes)
+            centre, spread = _centre_and_spread(value, self.expect.sampler is not None)
+            floor = 1e-15 * (4 + len(self.values)) * np.abs(centre)
+            error = np.sqrt(spread**2 + floor**2)
+            name = METHODS[rank] if rank else "algebra"
+            if centre.ndim == 0:
+                return Estimate(float(centre), float(error), name, notes)
+            return Estimate(centre, error, name, notes)
+        if is_rational(value):
+            return Estimate(self.number(value) if not self.ctx else value, 0, "exact", notes)
+        if self.ctx is not None and hasattr(value, "context"):
+            assert self.options.dps is not None
+            digits = self.ctx.mpf(10) ** (-self.options.dps)
+            return Estimate(value, float(digits * max(abs(value), digits)), METHODS[rank] if rank else "algebra", notes)
+        if not np.isfinite(value):
+            raise DivergentExpectation("the limit is not finite", remedy="check the moments the program needs")
+        error = 1e-15 * (4 + len(self.values)) * abs(value)
+        return Estimate(float(value), float(error), METHODS[rank] if rank else "algebra", notes)
+
+
+def _centre_and_spread(value: np.ndarray, sampled: bool) -> tuple[np.ndarray, np.ndarray]:
+    copies = value.shape[-1]
+    if copies == 1:
+        return value[..., 0], np.zeros(value.shape[:-1])
+    if sampled:
+        return value.mean(axis=-1), value.std(axis=-1, ddof=1) / np.sqrt(copies)
+    return value[..., 0], 2 * np.abs(value - value[..., :1]).max(axis=-1)
+
+
+def _all_rational(value: Number) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == object and all(is_rational(v) for v in value.ravel())
+
+
+def _show(value: Number) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{float(np.ravel(value)[0]):.6g}"
+    return str(value) if is_rational(value) else f"{float(value):.6g}"
+
+
+def _degree(f: Form) -> int:
+    return max((sum(p for _, p in m) for m in f.terms), default=0)
+
+
+def _as_forms(values: Sequence[Any], scalars: Sequence[bool]) -> list[Form]:
+    return [constant(v) if is_scalar else v for v, is_scalar in zip(values, scalars, strict=True)]
+
+
+# ---------------------------------------------------------------------------------------------
+# the question
+
+
+def limit(
+    expr: Any,
+    *,
+    method: str = "auto",
+    rtol: float = 1e-8,
+    exact: bool = False,
+    dps: int | None = None,
+    gradient_independence: bool = False,
+    budget: int | None = None,
+    zdot: str = "auto",
+    seed: int = 0,
+) -> Any:
+    """The infinite-width limit of a scalar or a vector, or of a list of them with shared work done once.
+
+    Law: averages converge almost surely, ``(1/n) sum_i psi(x_i) -> E psi(Z^x)``, with Z from the master theorem.
+
+    Parameters
+    ----------
+    expr : Scalar, Vector, or list of them
+    method : {"auto", "closed", "quadrature", "mehler", "sobol"}
+        How expectations that are not polynomial are computed. "auto" takes a closed form if there is one, then
+        quadrature up to three effective dimensions, then Sobol points; any other choice is that method or an error.
+    rtol : float
+        What two resolutions of a quadrature must agree to. Sampled results state their error instead.
+    exact : bool
+        Rational arithmetic; raises where a number would be approximate.
+    dps : int, optional
+        Decimal digits, by mpmath.
+    gradient_independence : bool
+        The naive answer that treats ``W.T`` as an independent copy of ``W``'s transpose (Z-Dot dropped).
+    budget : int, optional
+        Function evaluations per expectation (default 2**20 for quadrature, 2**17 points for sampling). If given, a sampled
+        result that does not reach `rtol` within it raises.
+    zdot : {"auto", "derivative", "stein"}
+        How Z-Dot coefficients are found; the two agree.
+    seed : int
+        Of the Sobol scrambles.
+
+    Returns
+    -------
+    Estimate for a scalar, ZLaw for a vector, a list for a list
+        With value, error and method.
+
+    Raises
+    ------
+    rmtp.errors.RmtpError
+        One class per cause, naming the line of the program.
+
+    Notes
+    -----
+    Matrices have entry variance std**2 / cols. TP III (2009.10685), Theorems 2.10 and E.15, Definition F.6 for rectangular
+    matrices; functions with jumps through Stein's lemma, Remark 2.12. Functions that grow faster than polynomially are outside
+    the theorem's assumptions; where their expectations exist the answer is conjectural.
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> n = rmtp.Dim("n")
+    >>> W, x = rmtp.Gaussian(n, n), rmtp.Normal(n)
+    >>> rmtp.limit(np.mean(W.T @ (W @ x) * x), exact=True).value
+    Fraction(1, 1)
+    >>> rmtp.limit(np.mean(W.T @ (W @ x) * x), gradient_independence=True).value
+    Fraction(0, 1)
+    """
+    _check_options(method, rtol, exact, dps, budget, zdot)
+    many = isinstance(expr, list | tuple)
+    handles: list[Node] = list(expr) if many else [expr]
+    program = program_of(*handles)
+    options = Options(method, rtol, budget, exact, dps, zdot, seed)
+    answers = _answers(program, options, gradient_independence, handles)
+    return answers if many else answers[0]
+
+
+def _check_options(method: str, rtol: float, exact: bool, dps: int | None, budget: int | None, zdot: str) -> None:
+    if method not in CHOICES:
+        raise BadParameter(f"method={method!r}", remedy=f"one of {', '.join(CHOICES)}")
+    if zdot not in ("auto", "derivative", "stein"):
+        raise BadParameter(f"zdot={zdot!r}", remedy="auto, derivative or stein")
+    if not (isinstance(rtol, float | int) and 0 < rtol < 1):
+        raise BadParameter(f"rtol={rtol!r}", remedy="a number between 0 and 1")
+    if budget is not None and not (isinstance(budget, int) and budget >= 2**8):
+        raise BadParameter(f"budget={budget!r}", remedy="an integer number of evaluations, at least 256")
+    if exact and dps is not None:
+        raise BadParameter("exact=True and dps= together", remedy="choose one")
+    if dps is not None:
+        precision(dps)
+
+
+def theorem(program: Program, options: Options, gradient_independence: bool = False) -> MasterTheorem:
+    """The walked program: deterministic first, on sampled points if some expectation needs them."""
+    try:
+        return MasterTheorem(program, options, None, gradient_independence).run()
+    except NeedsSampling:
+        return MasterTheorem(program, options, _points(options), gradient_independence).run()
+
+
+def _points(options: Options) -> int:
+    total = options.budget or SAMPLED_POINTS
+    return max(16, 2 ** int(np.log2(total / REPLICATES)))
+
+
+def _answers(program: Program, options: Options, naive: bool, handles: Sequence[Node]) -> list[Any]:
+    shape = sweep_shape(program)
+    try:
+        walked = MasterTheorem(program, options, None, naive).run()
+    except NeedsSampling:
+        if shape:
+            return _pointwise(program, options, naive, handles, shape)
+        walked = MasterTheorem(program, options, _points(options), naive).run()
+    out = [_answer(walked, number, handle, shape) for number, handle in zip(program.outputs, handles, strict=True)]
+    if options.budget is not None:
+        _check_reached(out, options)
+    return out
+
+
+def limit_with(walked: MasterTheorem, handle: Node) -> Estimate:
+    """The limit of another expression, with the options of a finished run."""
+    return _answers(program_of(handle), walked.options, walked.naive, [handle])[0]
+
+
+def _answer(walked: MasterTheorem, number: int, handle: Node, shape: tuple[int, ...]) -> Any:
+    value, rank = walked.values[number], walked.methods[number]
+    if walked.program.lines[number].is_scalar:
+        if isinstance(value, Along):
+            return stacked([walked.estimate(v, rank) for v in value.array.ravel()], value.array.shape)
+        return walked.estimate(value, rank)
+    if isinstance(value, Along):
+        out = np.empty(value.array.shape, dtype=object)
+        for index in np.ndindex(out.shape):
+            out[index] = ZLaw(walked, number, value.array[index], None, index)
+        return out
+    return ZLaw(walked, number, value, handle)
+
+
+def _pointwise(
+    program: Program, options: Options, naive: bool, handles: Sequence[Node], shape: tuple[int, ...]
+) -> list[Any]:
+    """A sweep on sampled points: one run per point, since every point needs its own samples."""
+    from .progress import progress
+
+    if any(not program.lines[k].is_scalar for k in program.outputs):
+        raise UnsupportedOperation(
+            "the law of a vector over a sweep that needs sampled points", remedy="ask for averages, or for one value"
+        )
+    columns: list[list[Estimate]] = []
+    for index in progress(list(np.ndindex(shape)), "sweep"):
+        columns.append(_answers(at_point(program, shape, index), options, naive, handles))
+    return [stacked([column[k] for column in columns], shape) for k in range(len(handles))]
+
+
+def _check_reached(answers: Sequence[Any], options: Options) -> None:
+    for answer in answers:
+        if isinstance(answer, Estimate) and answer.method == "sobol":
+            if np.any(np.asarray(answer.error) > options.rtol * np.abs(np.asarray(answer.value, dtype=float))):
+                raise BudgetExceeded(
+                    f"{options.budget} points give the error {np.max(answer.error):.2g}, not rtol={options.rtol:.2g}",
+                    remedy="a larger budget= (the error falls about like 1/points), or a larger rtol=",
+                )

@@ -1,0 +1,80 @@
+"""The ring a limit is computed in: numbers as they come, rationals only, or mpmath to any precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import mpmath
+import numpy as np
+
+from .ensembles import Number
+from .errors import BadParameter, NotExact, UnsupportedOperation
+
+_GUARD_DIGITS = 10
+_SHORT = 12  # a float with at most this many digits in its repr is read as that decimal
+
+
+def precision(dps: int) -> Any:
+    """An mpmath context of its own, with guard digits."""
+    if not isinstance(dps, int) or dps < 1:
+        raise BadParameter(f"dps={dps!r}", remedy="a number of decimal digits >= 1")
+    ctx = mpmath.MPContext()
+    ctx.dps = dps + _GUARD_DIGITS
+    return ctx
+
+
+def converter(exact: bool, ctx: Any) -> Callable[[Number], Number]:
+    """The map from given numbers to numbers of the ring; sweeps get a last axis for perturbed copies."""
+
+    def convert(value: Number) -> Number:
+        if isinstance(value, np.ndarray) and value.ndim:
+            if ctx is not None:
+                raise UnsupportedOperation("a sweep with dps=", remedy="one call of limit per value, or drop dps=")
+            if exact or value.dtype == object:
+                flat = [rational(v) if exact else _simple(v) for v in value.ravel()]
+                out = np.empty(len(flat), dtype=object)
+                out[:] = flat
+                return out.reshape(value.shape)[..., None]
+            return value.astype(float)[..., None]
+        if ctx is not None:
+            return _mpf(ctx, value)
+        return rational(value) if exact else _simple(value)
+
+    return convert
+
+
+def _simple(value: Number) -> Number:
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.item()
+    return Fraction(value) if isinstance(value, int) else value
+
+
+def _mpf(ctx: Any, value: Number) -> Number:
+    if hasattr(value, "_mpf_"):
+        return ctx.mpf(value)
+    try:
+        value = rational(value)
+    except NotExact:
+        return ctx.mpf(float(value))
+    return ctx.mpf(value.numerator) / value.denominator
+
+
+def rational(value: Number) -> Fraction:
+    """An exact reading of a number: 0.3 means 3/10; a float such as 2 ** 0.5 is refused."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.item()
+    if isinstance(value, int | Fraction):
+        return Fraction(value)
+    if isinstance(value, float):
+        dyadic = Fraction(value)
+        if dyadic.denominator <= 2**20:
+            return dyadic
+        digits = repr(value)
+        if len(digits.replace("-", "").replace(".", "")) <= _SHORT and "e" not in digits:
+            return Fraction(digits)
+    raise NotExact(
+        f"the number {value!r} is not rational",
+        remedy="give ints, Fractions or short decimals, and variance= instead of an irrational std=",
+    )

@@ -1,0 +1,73 @@
+"""Sweeps: which parameters of a program are arrays, and the program at one point of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .ensembles import Dim, Number
+from .errors import BadParameter
+from .program import ConstantSource, IIDSource, Init, Line, MatVec, NormalGroup, Parameter, Program, RandomMatrix
+
+
+def _swept(program: Program) -> Iterator[np.ndarray]:
+    for line in program.lines:
+        match line.op:
+            case Parameter(value=value, swept=True):
+                yield value
+            case MatVec(matrix=matrix):
+                for value in (matrix.ensemble.variance, matrix.rows.ratio, matrix.cols.ratio):
+                    if isinstance(value, np.ndarray):
+                        yield value
+
+
+def sweep_shape(program: Program) -> tuple[int, ...]:
+    """The broadcast shape of all parameters that are arrays; () without a sweep."""
+    shapes = [value.shape for value in _swept(program)]
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise BadParameter(
+            f"parameters of shapes {shapes} do not broadcast", remedy="give sweeps NumPy-compatible shapes"
+        ) from None
+
+
+def at_point(program: Program, shape: tuple[int, ...], index: tuple[int, ...]) -> Program:
+    """The program with every array replaced by its number at one point; shared objects stay shared."""
+    made: dict[int, Any] = {}
+
+    def pick(value: Number) -> Number:
+        if isinstance(value, np.ndarray):
+            picked = np.broadcast_to(value, shape)[index]
+            return picked.item() if isinstance(picked, np.generic) else picked
+        return value
+
+    def dim(d: Dim | None) -> Dim | None:
+        return d if d is None or not isinstance(d.ratio, np.ndarray) else Dim(d.name, pick(d.ratio))
+
+    def matrix(m: RandomMatrix) -> RandomMatrix:
+        if id(m) not in made:
+            ensemble = replace(m.ensemble, variance=pick(m.ensemble.variance))
+            made[id(m)] = replace(m, rows=dim(m.rows), cols=dim(m.cols), ensemble=ensemble)
+        return made[id(m)]
+
+    def source(s: NormalGroup | IIDSource | ConstantSource) -> Any:
+        if id(s) not in made:
+            made[id(s)] = replace(s, dim=dim(s.dim))
+        return made[id(s)]
+
+    lines: list[Line] = []
+    for line in program.lines:
+        op = line.op
+        match op:
+            case Parameter(value=value, swept=True):
+                op = Parameter(pick(value))
+            case MatVec(matrix=m):
+                op = replace(op, matrix=matrix(m))
+            case Init(source=s):
+                op = replace(op, source=source(s))
+        lines.append(replace(line, op=op, dim=dim(line.dim)))
+    return Program(tuple(lines), program.outputs)
