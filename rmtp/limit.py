@@ -30,7 +30,7 @@ from .errors import (
     ZeroDivisor,
 )
 from .expect.closed_forms import is_rational
-from .expect.engine import CHOICES, METHODS, REPLICATES, SAMPLED_POINTS, Expectations, NeedsSampling, Options
+from .expect.engine import CHOICES, METHODS, REPLICATES, SAMPLED_POINTS, Expectations, NeedsSampling, NewSampledFamily, Options
 from .handles import Node
 from .language import program as program_of
 from .laws import Atom, GaussianLaw
@@ -76,10 +76,13 @@ class MasterTheorem:
     ----------
     program : Program
     options : Options
-    points : int, optional
-        Allow sampled expectations, with this many Sobol points per replicate.
     gradient_independence : bool
         Drop Z-Dot: treat W.T as an independent copy (the naive answer).
+    points : int, optional
+        Allow sampled expectations, with this many Sobol points per replicate. Without it, lines that need
+        them are left unresolved (None), and so is what uses them.
+    sampled_families : frozenset
+        Families of hats, (matrix, transposed), whose covariances are sampled throughout.
 
     Attributes
     ----------
@@ -90,13 +93,18 @@ class MasterTheorem:
     """
 
     def __init__(
-        self, program: Program, options: Options, points: int | None = None, gradient_independence: bool = False
+        self,
+        program: Program,
+        options: Options,
+        gradient_independence: bool = False,
+        points: int | None = None,
+        sampled_families: frozenset[Any] = frozenset(),
     ) -> None:
         self.program, self.options, self.naive = program, options, gradient_independence
         self.ctx = None if options.dps is None else precision(options.dps)
         self.number = converter(options.exact, self.ctx)
         self.atoms = Atoms()
-        self.expect = Expectations(self.atoms, self.z_hat, options, self.number, points, self.ctx)
+        self.expect = Expectations(self.atoms, self.z_hat, options, self.number, points, self.ctx, sampled_families)
         self.values: list[Any] = []
         self.methods: list[int] = []
         self.parts: dict[int, tuple[Any, Any]] = {}  # line -> (Zhat, Zdot) of a MatVec
@@ -106,10 +114,14 @@ class MasterTheorem:
     def run(self) -> MasterTheorem:
         """Walk the lines in order."""
         for number, line in enumerate(self.program.lines):
+            value, rank = None, 0
             try:
-                with self.expect.record() as ranks:
-                    value = self.rule(number, line)
-                    rank = ranks[-1]
+                if all(self.values[a] is not None for a in line.args):
+                    with self.expect.record() as ranks:
+                        value = self.rule(number, line)
+                        rank = ranks[-1]
+            except NeedsSampling:
+                pass
             except RmtpError as error:
                 raise error.located(self.program.where(number)) from None
             self.values.append(value)
@@ -256,8 +268,8 @@ class MasterTheorem:
 
     def z_hat(self, first: Hat, second: Hat) -> Number:
         """Cov(Zhat^{Wx}, Zhat^{Wx'}) = s^2 E[Z^x Z^x']."""
-        product = self.expect.inner(Form({first.basis: 1}), Form({second.basis: 1}))
-        return self.variance(first.matrix, first.transposed) * product
+        family = (first.matrix, first.transposed)
+        return self.variance(*family) * self.expect.hat_product(family, first.basis, second.basis)
 
     def z_dot(self, matrix: RandomMatrix, transposed: bool, mono: Mono) -> Form:
         """Zdot^{Wx} = s^2 sum_y Z^y E[dZ^x / dZhat^{W.T y}] over the W.T y beneath x."""
@@ -364,6 +376,7 @@ class MasterTheorem:
 
 
 def _centre_and_spread(value: np.ndarray, sampled: bool) -> tuple[np.ndarray, np.ndarray]:
+    value = np.asarray(value)
     copies = value.shape[-1]
     if copies == 1:
         return value[..., 0], np.zeros(value.shape[:-1])
@@ -482,12 +495,15 @@ def _check_options(method: str, rtol: float, exact: bool, dps: int | None, budge
         precision(dps)
 
 
-def theorem(program: Program, options: Options, gradient_independence: bool = False) -> MasterTheorem:
-    """The walked program: deterministic first, on sampled points if some expectation needs them."""
-    try:
-        return MasterTheorem(program, options, None, gradient_independence).run()
-    except NeedsSampling:
-        return MasterTheorem(program, options, _points(options), gradient_independence).run()
+def on_points(program: Program, options: Options, gradient_independence: bool = False) -> MasterTheorem:
+    """The program walked on sampled points, with one source for the covariances of each family."""
+    families: frozenset[Any] = frozenset()
+    while True:
+        walked = MasterTheorem(program, options, gradient_independence, _points(options), families)
+        try:
+            return walked.run()
+        except NewSampledFamily:
+            families = frozenset(walked.expect.sampled_families)
 
 
 def _points(options: Options) -> int:
@@ -497,16 +513,25 @@ def _points(options: Options) -> int:
 
 def _answers(program: Program, options: Options, naive: bool, handles: Sequence[Node]) -> list[Any]:
     shape = sweep_shape(program)
-    try:
-        walked = MasterTheorem(program, options, None, naive).run()
-    except NeedsSampling:
-        if shape:
-            return _pointwise(program, options, naive, handles, shape)
-        walked = MasterTheorem(program, options, _points(options), naive).run()
-    out = [_answer(walked, number, handle, shape) for number, handle in zip(program.outputs, handles, strict=True)]
+    walked = MasterTheorem(program, options, naive).run()
+    open_ = [k for k, number in enumerate(program.outputs) if walked.values[number] is None]
+    out = [
+        None if k in open_ else _answer(walked, program.outputs[k], handle, shape) for k, handle in enumerate(handles)
+    ]
+    if open_:
+        rest = [handles[k] for k in open_]
+        part = program_of(*rest) if len(open_) < len(handles) else program
+        sampled = _pointwise(part, options, naive, rest, shape) if shape else _on_points(part, options, naive, rest)
+        for k, answer in zip(open_, sampled, strict=True):
+            out[k] = answer
     if options.budget is not None:
         _check_reached(out, options)
     return out
+
+
+def _on_points(program: Program, options: Options, naive: bool, handles: Sequence[Node]) -> list[Any]:
+    walked = on_points(program, options, naive)
+    return [_answer(walked, number, handle, ()) for number, handle in zip(program.outputs, handles, strict=True)]
 
 
 def limit_with(walked: MasterTheorem, handle: Node) -> Estimate:
@@ -540,7 +565,7 @@ def _pointwise(
         )
     columns: list[list[Estimate]] = []
     for index in progress(list(np.ndindex(shape)), "sweep"):
-        columns.append(_answers(at_point(program, shape, index), options, naive, handles))
+        columns.append(_on_points(at_point(program, shape, index), options, naive, handles))
     return [stacked([column[k] for column in columns], shape) for k in range(len(handles))]
 
 

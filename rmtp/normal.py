@@ -20,6 +20,7 @@ from .ensembles import Number
 from .errors import BudgetExceeded
 from .nonlinearity import Nonlinearity
 from .program import IIDSource, NormalGroup, RandomMatrix
+from .ring import as_number
 
 Mono = tuple[tuple[int, int], ...]
 ONE: Mono = ()
@@ -314,8 +315,8 @@ def evaluate(fn: Nonlinearity, *values: Number) -> Number:
             if root is not None:
                 return root
     floats = [np.asarray(v, dtype=float) for v in values]
-    result = fn.fn(*floats)
-    return float(result) if np.ndim(result) == 0 else np.asarray(result)
+    with np.errstate(all="ignore"):  # the caller refuses what is not finite, with the line it stands in
+        return as_number(fn.fn(*floats))
 
 
 def _rational_root(x: Fraction) -> Fraction | None:

@@ -12,6 +12,32 @@ import numpy as np
 from .ensembles import Number
 from .errors import BadParameter, NotExact, UnsupportedOperation
 
+
+
+class Copies(np.ndarray):
+    """Floats over a sweep, with a last axis of perturbed copies or replicates.
+
+    A Fraction that meets them becomes a float; a plain array would become an array of objects.
+    """
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        plain = [
+            float(v) if isinstance(v, Fraction) else np.asarray(v) if isinstance(v, Copies) else v for v in inputs
+        ]
+        if "out" in kwargs:
+            kwargs["out"] = tuple(v.view(np.ndarray) if isinstance(v, Copies) else v for v in kwargs["out"])
+        result = getattr(ufunc, method)(*plain, **kwargs)
+        return result.view(Copies) if isinstance(result, np.ndarray) and result.dtype == float else result
+
+
+def as_number(value: Any) -> Number:
+    """A computed value as a number of the engine: a float, or `Copies`."""
+    array = np.asarray(value)
+    if array.dtype == object:
+        return value
+    return float(array) if array.ndim == 0 else np.ascontiguousarray(array, dtype=float).view(Copies)
+
+
 _GUARD_DIGITS = 10
 _SHORT = 12  # a float with at most this many digits in its repr is read as that decimal
 
@@ -37,7 +63,7 @@ def converter(exact: bool, ctx: Any) -> Callable[[Number], Number]:
                 out = np.empty(len(flat), dtype=object)
                 out[:] = flat
                 return out.reshape(value.shape)[..., None]
-            return value.astype(float)[..., None]
+            return as_number(value.astype(float)[..., None])
         if ctx is not None:
             return _mpf(ctx, value)
         return rational(value) if exact else _simple(value)

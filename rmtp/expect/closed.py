@@ -34,8 +34,8 @@ Array = Any  # float arrays and np.float64 scalars alike
 def pair(phi: Nonlinearity, psi: Nonlinearity, cov: ArrayLike, var_u: ArrayLike, var_v: ArrayLike) -> Array | None:
     """E phi(u) psi(v) for centred jointly Gaussian (u, v); None when no closed form is known.
 
-    The relative error stays below 1e-13 at every correlation; when both functions are polynomials times
-    Gaussians it is relative to sqrt(E phi^2 E psi^2), because their moments cancel.
+    The relative error stays below 1e-13 at every correlation; with a polynomial times a Gaussian it is
+    relative to sqrt(E phi^2 E psi^2), because the polynomial's moments cancel.
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ import numpy as np
 from ..ensembles import Number
 from ..nonlinearity import Pieces
 from ..normal import evaluate, is_zero
+from ..ring import as_number
 from . import closed, hermite
 from .integrand import CovOf, Integrand, Linear
 from .wick import conditional_polynomial
@@ -107,7 +108,7 @@ def _piecewise(made: Integrand, cov: CovOf) -> Number | None:
         basis = (0,) * degree + (1,)
         value = closed.piecewise_poly(product.polys, product.breaks, basis, _float(mean), _float(variance))
         total = total + _float(coefficient) * value
-    return total
+    return as_number(total)
 
 
 def _has_atom_at_break(variance: Number) -> bool:
@@ -125,9 +126,7 @@ def _float(value: Number) -> Number:
 
 
 def _result(value: Number | None) -> Number | None:
-    if value is None:
-        return None
-    return float(value) if np.ndim(value) == 0 else np.asarray(value)
+    return None if value is None else as_number(value)
 
 
 def _single(made: Integrand, cov: CovOf) -> Number | None:

@@ -21,7 +21,8 @@ import numpy as np
 
 from ..ensembles import Number
 from ..errors import BudgetExceeded, NotExact, UnsupportedOperation
-from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, mono_times
+from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, mono_times, times
+from ..ring import as_number
 from . import quadrature
 from .closed_forms import closed_form, is_rational, mehler_pair
 from .integrand import Integrand, Linear, integrands, number_of_components, numeric
@@ -36,11 +37,20 @@ REPLICATES = 16
 SAMPLED_POINTS = 2**17
 NODES = 2**20
 _DIMENSIONS = 3  # beyond, a product rule of any use exceeds the default budget
+_COMPONENTS = 256  # combinations of mixture components that are still enumerated
 _ROUNDING = 1e-14
 
 
 class NeedsSampling(Exception):
-    """Some expectation is beyond quadrature: run the program again on sampled points."""
+    """An expectation is beyond quadrature."""
+
+
+class NewSampledFamily(Exception):
+    """Covariances of one more family of hats need sampling: start again, so that all of them are sampled.
+
+    The covariances of a family must come from one source. Mixed from quadrature and samples they are not
+    positive semidefinite to the accuracy that conditioning on many nearly dependent hats asks for.
+    """
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,8 @@ class Expectations:
         Sample with this many points per replicate; without it sampling raises `NeedsSampling`.
     ctx : mpmath context, optional
         Compute in its precision.
+    sampled_families : set
+        Families of hats whose covariances are all sampled. Those found to need it on the way are added.
     """
 
     def __init__(
@@ -81,12 +93,15 @@ class Expectations:
         number: Callable[[Number], Number],
         points: int | None = None,
         ctx: Any = None,
+        sampled_families: frozenset[Any] = frozenset(),
     ) -> None:
         self.atoms, self.options, self.ctx, self._number = atoms, options, ctx, number
+        self.sampled_families = set(sampled_families)
         self._hat_covariance = hat_covariance
         self._memo: dict[Mono, tuple[Number, int]] = {}
         self._cov: dict[tuple[int, int], tuple[Number, int]] = {}
         self._wick: dict[Mono, Number] = {}
+        self._hard: set[Mono] = set()
         self._ranks: list[int] = [0]
         self._signs = np.random.default_rng(options.seed)
         self.sampler = (
@@ -153,23 +168,44 @@ class Expectations:
     # -- expectations -----------------------------------------------------------------------------
 
     def of_form(self, form: Form) -> Number:
-        """E of a form."""
-        total: Number = 0
-        for mono, coefficient in form.terms.items():
-            value = self.of(mono)
-            if not is_zero(value):
-                total = total + coefficient * value
-        return total
+        """E of a form; if one term must be sampled the whole form is, so that what cancels does so point by point."""
+        try:
+            return self._deterministic(form)
+        except NeedsSampling:
+            return self._sampled(form)
 
     def inner(self, f: Form, g: Form) -> Number:
         """E[f g] without expanding the product first."""
         total: Number = 0
-        for m1, c1 in f.terms.items():
-            for m2, c2 in g.terms.items():
-                value = self.of(mono_times(m1, m2))
-                if not is_zero(value):
-                    total = total + c1 * c2 * value
+        try:
+            for m1, c1 in f.terms.items():
+                for m2, c2 in g.terms.items():
+                    value = self.of(mono_times(m1, m2))
+                    if not is_zero(value):
+                        total = total + c1 * c2 * value
+        except NeedsSampling:
+            return self._sampled(f, g)
         return total
+
+    def _sampled(self, *forms: Form) -> Number:
+        if self.sampler is None:
+            raise NeedsSampling
+        self._note(METHODS.index("sobol"))
+        return as_number(self.sampler.expectation(*forms))
+
+    def hat_product(self, family: Any, first: Mono, second: Mono) -> Number:
+        """E[first second] for the covariance of two hats of a family."""
+        mono = mono_times(first, second)
+        gaussian = all(isinstance(self.atoms.table[a], Hat | Initial) for a, _ in mono)
+        if family in self.sampled_families and self.sampler is not None and not gaussian:
+            return self._sampled(Form({first: 1}), Form({second: 1}))
+        try:
+            return self.of(mono)
+        except NeedsSampling:
+            self.sampled_families.add(family)
+            if self.sampler is None:
+                raise
+            raise NewSampledFamily from None
 
     def of(self, mono: Mono) -> Number:
         """E of a monomial."""
@@ -180,11 +216,17 @@ class Expectations:
                 return 0
             if sum(power for _, power in mono) == 2:
                 return self.cov(mono[0][0], mono[-1][0])
+        if mono in self._hard:
+            raise NeedsSampling
         found = self._memo.get(mono)
         if found is None:
-            with self.record() as ranks:
-                value = self._factored(mono)
-                found = self._memo[mono] = (value, ranks[-1])
+            try:
+                with self.record() as ranks:
+                    value = self._factored(mono)
+                    found = self._memo[mono] = (value, ranks[-1])
+            except NeedsSampling:
+                self._hard.add(mono)
+                raise
         else:
             self._note(found[1])
         return found[0]
@@ -266,10 +308,8 @@ class Expectations:
             return self._exactly(mono)
         if self.ctx is not None:
             return self._in_precision(mono)
-        if method == "sobol":
-            return self._sampled(mono)
-        if number_of_components(self.atoms, mono) > 256:
-            return self._sampled(mono)
+        if method == "sobol" or number_of_components(self.atoms, mono) > _COMPONENTS:
+            raise NeedsSampling
         total: Number = 0
         for made in integrands(self.atoms, mono):
             value = closed_form(made, self.cov) if method in ("auto", "closed", "mehler") else None
@@ -287,7 +327,7 @@ class Expectations:
                     except BudgetExceeded:
                         if method != "auto":
                             raise
-                        return self._sampled(mono)
+                        raise NeedsSampling from None
             total = total + made.weight * value
         return total
 
@@ -313,17 +353,11 @@ class Expectations:
     def _spread(self, value: np.ndarray, error: np.ndarray) -> Number:
         """The value as perturbed copies, unless its error is rounding or replicates already tell it."""
         if self.sampler is not None or np.all(error <= _ROUNDING * np.abs(value)):
-            return value if value.shape else float(value)
+            return as_number(value)
         signs = np.concatenate([[0.0], self._signs.choice([-1.0, 1.0], COPIES - 1)])
         if not value.shape or value.shape[-1] not in (1, COPIES):
             value, error = value[..., None], error[..., None]
-        return value + signs * error
-
-    def _sampled(self, mono: Mono) -> Number:
-        if self.sampler is None:
-            raise NeedsSampling
-        self._note(METHODS.index("sobol"))
-        return self.sampler.expectation(mono)
+        return as_number(value + signs * error)
 
     def _exactly(self, mono: Mono) -> Number:
         total: Number = 0
@@ -379,11 +413,16 @@ class Expectations:
         relevant = _linked(families, {self._family(h) for h in hats})
         variables = [variables[i] for i in relevant]
         size = len(variables)
-        empty = Integrand(1)
-        cov = [[empty.linear_cov(self.cov, u, v) for v in variables] for u in variables]
-        right = [
-            sum((c * self.of(mono_times(((a, 1),), mono)) for a, c in v), 0) for v in variables
-        ]
+        target = Form({mono: 1})
+        forms = [Form({((a, 1),): c for a, c in v}) for v in variables]
+        try:
+            right = [self._deterministic(times(form, target)) for form in forms]
+            empty = Integrand(1)
+            cov = [[empty.linear_cov(self.cov, u, v) for v in variables] for u in variables]
+        except NeedsSampling:
+            # a regression on the points themselves: what the points get wrong on both sides cancels
+            right = [self._sampled(form, target) for form in forms]
+            cov = [[self._sampled(f, g) for g in forms] for f in forms]
         solution = solve_psd(cov, right, self.ctx) if size else []
         out: dict[int, Number] = {}
         for v, e in zip(variables, solution, strict=True):
@@ -391,6 +430,14 @@ class Expectations:
                 if a in wanted and not is_zero(e):
                     out[a] = out.get(a, 0) + c * e
         return out
+
+    def _deterministic(self, form: Form) -> Number:
+        total: Number = 0
+        for mono, coefficient in form.terms.items():
+            value = self.of(mono)
+            if not is_zero(value):
+                total = total + coefficient * value
+        return total
 
     def _gaussian_variables(self, mono: Mono) -> list[Linear]:
         """The affine Gaussian variables beneath a monomial (drawn vectors left out), its Gaussian factors included."""
@@ -445,7 +492,7 @@ def solve_psd(cov: list[list[Number]], right: list[Number], ctx: Any = None) -> 
         scale[scale == 0] = 1.0
         inverse = np.linalg.pinv(matrix / scale[..., :, None] / scale[..., None, :], rcond=1e-11, hermitian=True)
         out = np.einsum("...ij,...j->...i", inverse, vector / scale) / scale
-        return [out[..., i] if shape else float(out[i]) for i in range(size)]
+        return [as_number(out[..., i]) for i in range(size)]
     rows = [[*row, b] for row, b in zip(cov, right, strict=True)]
     if exact:
         from fractions import Fraction

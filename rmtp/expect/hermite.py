@@ -62,11 +62,12 @@ def _rows(fn: Function, variances: Array, order: int, nodes: int) -> tuple[Array
     root = np.sqrt((x[1] - x[0]) / math.sqrt(2 * math.pi)) * np.exp(-0.25 * x * x)
     with np.errstate(all="ignore"):
         values = root * np.asarray(fn(np.sqrt(variances)[:, None] * x), dtype=float)
-    coarse = np.zeros(nodes)
-    coarse[::2] = 2.0
-    rules = np.stack([np.ones(nodes), coarse])
-    weighted = rules[:, None, :] * values
-    energies = np.einsum("rvx,vx->rv", weighted, values)
+    coarse = np.where(np.arange(nodes) % 2 == 0, 2.0, 0.0)
+    with np.errstate(all="ignore"):
+        weighted = np.stack([values, coarse * values])
+        energies = np.einsum("rvx,vx->rv", weighted, values)
+    if not np.all(np.isfinite(energies)):
+        raise NotConverged("A second moment is infinite, or overflows.", remedy="use the quadrature backend")
     # Hermite functions, not polynomials: their recursion is stable and stays representable.
     before, current = np.zeros(nodes), root
     out = np.empty((2, len(variances), order + 1))
@@ -96,7 +97,7 @@ def pair(
     cov, var_u, var_v : array_like
         Broadcast together; coefficients are computed once per distinct variance.
     rtol : float
-        The error allowed, relative to sqrt(E fn1^2 E fn2^2).
+        The error allowed, relative to sqrt(E fn1^2 E fn2^2); with ``math.inf`` the stated error is all.
     max_order, nodes : int
         The budget.
 
@@ -123,8 +124,6 @@ def pair(
     spread = np.sqrt(vu) * np.sqrt(vv)
     rho = np.clip(c / np.where(spread > 0, spread, 1.0), -1.0, 1.0) * (spread > 0)
     size = np.sqrt(energy_u[0][at_u] * energy_v[0][at_v])
-    if not np.all(np.isfinite(size)):
-        raise NotConverged("A second moment is infinite, or overflows.", remedy="use the quadrature backend")
 
     rest_u, rest_v = _remainder(rows_u, energy_u), _remainder(rows_v, energy_v)
     order = max_order

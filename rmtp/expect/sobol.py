@@ -16,7 +16,7 @@ from scipy.stats import qmc
 
 from ..errors import BudgetExceeded, DivergentExpectation
 from ..laws import Atom, Continuous, GaussianLaw, Law
-from ..normal import Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero
+from ..normal import Atoms, Draw, Form, Func, Hat, Initial, is_zero
 from .integrand import RANK_TOLERANCE, CovOf
 
 _MAX_DIMENSION = 21201
@@ -104,17 +104,16 @@ class Sampler:
             total = total + term
         return total
 
-    def expectation(self, mono: Mono) -> np.ndarray:
-        """R sample means of a monomial."""
+    def expectation(self, *forms: Form) -> np.ndarray:
+        """R sample means of a product of forms."""
         product: Any = 1.0
-        for a, power in mono:
-            value = self.value(a)
-            product = product * (value if power == 1 else value**power)
-        mean = np.asarray(product).mean(axis=1)
+        for form in forms:
+            product = product * self.form(form)
+        mean = np.broadcast_to(np.asarray(product).mean(axis=1), (self.replicates,))
         if not np.all(np.isfinite(mean)):
             raise DivergentExpectation(
                 "a sampled expectation is infinite or undefined",
-                    remedy="check the domain (log, sqrt, division) at the limit of the argument",
+                remedy="check the domain (log, sqrt, division) at the limit of the argument",
             )
         return mean
 
@@ -129,7 +128,8 @@ class _Family:
 
     def __init__(self) -> None:
         self.members: list[int] = []
-        self.rows = np.zeros((0, 0, 0))  # (R, k, k')
+        self.pivot: list[int] = []  # the members that brought a direction of their own
+        self.rows = np.zeros((0, 0, 0))  # (R, members, directions)
         self.normals: list[np.ndarray] = []
 
     def extend(
@@ -158,7 +158,7 @@ class _Family:
             row[:, k] = np.sqrt(rest)
             out = out + row[:, k, None] * fresh
             self.normals.append(fresh)
-            self.pivot = [*getattr(self, "pivot", []), len(self.members)]
+            self.pivot.append(len(self.members))
         else:
             row = row[:, :k]
             out = out + np.zeros((replicates, normal().shape[1])) if k == 0 else out
