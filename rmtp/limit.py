@@ -30,7 +30,7 @@ from .errors import (
     ZeroDivisor,
 )
 from .expect.closed_forms import is_rational
-from .expect.engine import CHOICES, METHODS, REPLICATES, SAMPLED_POINTS, Expectations, NeedsSampling, NewSampledFamily, Options
+from .expect.engine import CHOICES, METHODS, REPLICATES, SAMPLED_POINTS, Expectations, NeedsSampling, Options
 from .handles import Node
 from .language import program as program_of
 from .laws import Atom, GaussianLaw
@@ -81,8 +81,6 @@ class MasterTheorem:
     points : int, optional
         Allow sampled expectations, with this many Sobol points per replicate. Without it, lines that need
         them are left unresolved (None), and so is what uses them.
-    sampled_families : frozenset
-        Families of hats, (matrix, transposed), whose covariances are sampled throughout.
 
     Attributes
     ----------
@@ -98,13 +96,12 @@ class MasterTheorem:
         options: Options,
         gradient_independence: bool = False,
         points: int | None = None,
-        sampled_families: frozenset[Any] = frozenset(),
     ) -> None:
         self.program, self.options, self.naive = program, options, gradient_independence
         self.ctx = None if options.dps is None else precision(options.dps)
         self.number = converter(options.exact, self.ctx)
         self.atoms = Atoms()
-        self.expect = Expectations(self.atoms, self.z_hat, options, self.number, points, self.ctx, sampled_families)
+        self.expect = Expectations(self.atoms, self.z_hat, options, self.number, points, self.ctx)
         self.values: list[Any] = []
         self.methods: list[int] = []
         self.parts: dict[int, tuple[Any, Any]] = {}  # line -> (Zhat, Zdot) of a MatVec
@@ -251,25 +248,23 @@ class MasterTheorem:
         for mono, coefficient in x.terms.items():
             key = (matrix, transposed, mono)
             if key not in self._applied:
-                self._applied[key] = (
-                    self.atoms.form(Hat(matrix, transposed, mono)),
-                    self.z_dot(matrix, transposed, mono),
-                )
+                number = self.atoms.intern(Hat(matrix, transposed, mono))
+                self._applied[key] = (Form({((number, 1),): 1}), self.z_dot(matrix, transposed, mono))
+                if self.expect.sampler is not None:
+                    self.expect.cov(number, number)  # in program order, so that nothing recurses later
             h, d = self._applied[key]
             hat, dot = add(hat, h, coefficient), add(dot, d, coefficient)
         return hat, dot
 
-    def variance(self, matrix: RandomMatrix, transposed: bool) -> Number:
-        """s^2 for W x, s^2 m/n for W.T y: the entry variance times the size of what is multiplied."""
+    def z_hat(self, matrix: RandomMatrix, transposed: bool) -> Number:
+        """The factor in Cov(Zhat^{Wx}, Zhat^{Wx'}) = s^2 E[Z^x Z^x'], and in Z-Dot: s^2 for W, s^2 m/n for W.T.
+
+        It is the entry variance times the size of the vector that is multiplied.
+        """
         s2 = self.number(matrix.ensemble.cumulant(2))
         if transposed and matrix.rows != matrix.cols:
             s2 = s2 * (self.number(matrix.rows.ratio) / self.number(matrix.cols.ratio))
         return s2
-
-    def z_hat(self, first: Hat, second: Hat) -> Number:
-        """Cov(Zhat^{Wx}, Zhat^{Wx'}) = s^2 E[Z^x Z^x']."""
-        family = (first.matrix, first.transposed)
-        return self.variance(*family) * self.expect.hat_product(family, first.basis, second.basis)
 
     def z_dot(self, matrix: RandomMatrix, transposed: bool, mono: Mono) -> Form:
         """Zdot^{Wx} = s^2 sum_y Z^y E[dZ^x / dZhat^{W.T y}] over the W.T y beneath x."""
@@ -284,7 +279,7 @@ class MasterTheorem:
                     hats[a] = atom
         if not hats:
             return total
-        s2 = self.variance(matrix, transposed)
+        s2 = self.z_hat(matrix, transposed)
         for a, slope in self.expect.gradient(mono, list(hats)).items():
             if not is_zero(slope):
                 total = add(total, Form({hats[a].basis: s2 * slope}))
@@ -495,17 +490,6 @@ def _check_options(method: str, rtol: float, exact: bool, dps: int | None, budge
         precision(dps)
 
 
-def on_points(program: Program, options: Options, gradient_independence: bool = False) -> MasterTheorem:
-    """The program walked on sampled points, with one source for the covariances of each family."""
-    families: frozenset[Any] = frozenset()
-    while True:
-        walked = MasterTheorem(program, options, gradient_independence, _points(options), families)
-        try:
-            return walked.run()
-        except NewSampledFamily:
-            families = frozenset(walked.expect.sampled_families)
-
-
 def _points(options: Options) -> int:
     total = options.budget or SAMPLED_POINTS
     return max(16, 2 ** int(np.log2(total / REPLICATES)))
@@ -530,7 +514,7 @@ def _answers(program: Program, options: Options, naive: bool, handles: Sequence[
 
 
 def _on_points(program: Program, options: Options, naive: bool, handles: Sequence[Node]) -> list[Any]:
-    walked = on_points(program, options, naive)
+    walked = MasterTheorem(program, options, naive, _points(options)).run()
     return [_answer(walked, number, handle, ()) for number, handle in zip(program.outputs, handles, strict=True)]
 
 

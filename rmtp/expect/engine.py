@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ import numpy as np
 from ..ensembles import Number
 from ..errors import BudgetExceeded, NotExact, UnsupportedOperation
 from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, mono_times, times
+from ..program import RandomMatrix
 from ..ring import as_number
 from . import quadrature
 from .closed_forms import closed_form, is_rational, mehler_pair
@@ -37,20 +39,13 @@ REPLICATES = 16
 SAMPLED_POINTS = 2**17
 NODES = 2**20
 _DIMENSIONS = 3  # beyond, a product rule of any use exceeds the default budget
+_SHORT_PRODUCT = 64  # terms; longer products are sampled whole
 _COMPONENTS = 256  # combinations of mixture components that are still enumerated
 _ROUNDING = 1e-14
 
 
 class NeedsSampling(Exception):
     """An expectation is beyond quadrature."""
-
-
-class NewSampledFamily(Exception):
-    """Covariances of one more family of hats need sampling: start again, so that all of them are sampled.
-
-    The covariances of a family must come from one source. Mixed from quadrature and samples they are not
-    positive semidefinite to the accuracy that conditioning on many nearly dependent hats asks for.
-    """
 
 
 @dataclass(frozen=True)
@@ -72,8 +67,8 @@ class Expectations:
     Parameters
     ----------
     atoms : Atoms
-    hat_covariance : callable
-        The rule Z-Hat: the covariance of two hats of one family, given their atoms.
+    hat_variance : callable
+        The factor of the rule Z-Hat, Cov(Zhat^{Wx}, Zhat^{Wx'}) = factor * E[Z^x Z^x'], of a matrix and its direction.
     options : Options
     number : callable
         Takes given numbers into the ring of the computation.
@@ -81,23 +76,20 @@ class Expectations:
         Sample with this many points per replicate; without it sampling raises `NeedsSampling`.
     ctx : mpmath context, optional
         Compute in its precision.
-    sampled_families : set
-        Families of hats whose covariances are all sampled. Those found to need it on the way are added.
     """
 
     def __init__(
         self,
         atoms: Atoms,
-        hat_covariance: Callable[[Hat, Hat], Number],
+        hat_variance: Callable[[RandomMatrix, bool], Number],
         options: Options,
         number: Callable[[Number], Number],
         points: int | None = None,
         ctx: Any = None,
-        sampled_families: frozenset[Any] = frozenset(),
     ) -> None:
         self.atoms, self.options, self.ctx, self._number = atoms, options, ctx, number
-        self.sampled_families = set(sampled_families)
-        self._hat_covariance = hat_covariance
+        self._hat_variance = hat_variance
+        self._families: dict[Any, list[int]] = {}
         self._memo: dict[Mono, tuple[Number, int]] = {}
         self._cov: dict[tuple[int, int], tuple[Number, int]] = {}
         self._wick: dict[Mono, Number] = {}
@@ -148,16 +140,61 @@ class Expectations:
                 case Initial(g, i), Initial(h, j) if g is h:
                     self._cov[pair] = (self._number(g.cov[i][j]), 0)
                 case Hat(W, s, m), Hat(V, t, k) if W is V and s == t:
+                    if self.sampler is not None:
+                        self._extend_family(W, s, pair[1])
+                        continue
                     missing = self._prerequisites(mono_times(m, k))
                     if missing:
                         stack.extend(missing)
                         continue
                     with self.record() as ranks:
-                        value = self._hat_covariance(first, second)
+                        value = self._hat_variance(W, s) * self.of(mono_times(m, k))
                         self._cov[pair] = (value, ranks[-1])
                 case _:
                     self._cov[pair] = (0, 0)
             stack.pop()
+
+    def _extend_family(self, matrix: Any, transposed: bool, upto: int) -> None:
+        """Covariances of the hats of one family, one row after the other, when some must be sampled.
+
+        A sampled row regresses the new vector on the earlier ones *on the points*, carries the coefficients to the covariance
+        already there and adds the residual variance: the extended matrix is positive semidefinite by construction. Entries
+        sampled one by one are not, beside exact ones, and conditioning on many nearly dependent hats would show it.
+        """
+        family = self._families.setdefault((matrix, transposed), [])
+        for number in range(family[-1] + 1 if family else 0, upto + 1):
+            atom = self.atoms.table[number]
+            if not (isinstance(atom, Hat) and atom.matrix is matrix and atom.transposed == transposed):
+                continue
+            s2 = self._hat_variance(matrix, transposed)
+            with self.record() as ranks:
+                try:
+                    row = [s2 * self.of(mono_times(atom.basis, self.atoms.table[a].basis)) for a in family]
+                    row.append(s2 * self.of(mono_times(atom.basis, atom.basis)))
+                except NeedsSampling:
+                    row = self._sampled_row(atom, family, s2)
+                for a, value in zip([*family, number], row, strict=True):
+                    self._cov[a, number] = (value, ranks[-1])
+            family.append(number)
+
+    def _sampled_row(self, hat: Hat, family: list[int], s2: Number) -> list[Number]:
+        assert self.sampler is not None
+        self._note(METHODS.index("sobol"))
+        target = Form({hat.basis: 1})
+        own = self.sampler.expectation(target, target)
+        if not family:
+            return [as_number(float(s2) * own)]
+        variables = [Form({self.atoms.table[a].basis: 1}) for a in family]
+        gram, vector = self.sampler.regression(variables, target)
+        a = _solve_batch(gram, vector)
+        residual = own - 2 * np.einsum("ri,ri->r", a, vector) + np.einsum("ri,rij,rj->r", a, gram, a)
+        known = np.empty(gram.shape)
+        for i, f in enumerate(family):
+            for j, g in enumerate(family[: i + 1]):
+                known[:, i, j] = known[:, j, i] = np.asarray(self._cov[g, f][0], dtype=float)
+        cross = np.einsum("rij,rj->ri", known, a)
+        total = np.einsum("ri,ri->r", cross, a) + float(s2) * np.maximum(residual, 0.0)
+        return [*(as_number(cross[:, i]) for i in range(len(family))), as_number(total)]
 
     def _prerequisites(self, mono: Mono) -> list[tuple[int, int]]:
         if mono in self._memo:
@@ -168,44 +205,42 @@ class Expectations:
     # -- expectations -----------------------------------------------------------------------------
 
     def of_form(self, form: Form) -> Number:
-        """E of a form; if one term must be sampled the whole form is, so that what cancels does so point by point."""
-        try:
-            return self._deterministic(form)
-        except NeedsSampling:
-            return self._sampled(form)
+        """E of a form.
+
+        If some terms must be sampled there are two estimates, those terms beside the exact rest and the whole form on
+        the points (what cancels between terms then cancels point by point): the replicates tell which is better.
+        """
+        total: Number = 0
+        hard: dict[Mono, Number] = {}
+        for mono, coefficient in form.terms.items():
+            try:
+                value = self.of(mono)
+            except NeedsSampling:
+                if self.sampler is None:
+                    raise
+                hard[mono] = coefficient
+            else:
+                if not is_zero(value):
+                    total = total + coefficient * value
+        if not hard:
+            return total
+        apart = total + self._sampled(Form(hard))
+        if len(hard) == len(form.terms):
+            return apart
+        whole = self._sampled(form)
+        return min(apart, whole, key=lambda v: float(np.std(v)))
 
     def inner(self, f: Form, g: Form) -> Number:
-        """E[f g] without expanding the product first."""
-        total: Number = 0
-        try:
-            for m1, c1 in f.terms.items():
-                for m2, c2 in g.terms.items():
-                    value = self.of(mono_times(m1, m2))
-                    if not is_zero(value):
-                        total = total + c1 * c2 * value
-        except NeedsSampling:
-            return self._sampled(f, g)
-        return total
+        """E[f g], by terms while the product is short."""
+        if len(f.terms) * len(g.terms) <= _SHORT_PRODUCT or self.sampler is None:
+            return self.of_form(times(f, g))
+        return self._sampled(f, g)
 
     def _sampled(self, *forms: Form) -> Number:
         if self.sampler is None:
             raise NeedsSampling
         self._note(METHODS.index("sobol"))
         return as_number(self.sampler.expectation(*forms))
-
-    def hat_product(self, family: Any, first: Mono, second: Mono) -> Number:
-        """E[first second] for the covariance of two hats of a family."""
-        mono = mono_times(first, second)
-        gaussian = all(isinstance(self.atoms.table[a], Hat | Initial) for a, _ in mono)
-        if family in self.sampled_families and self.sampler is not None and not gaussian:
-            return self._sampled(Form({first: 1}), Form({second: 1}))
-        try:
-            return self.of(mono)
-        except NeedsSampling:
-            self.sampled_families.add(family)
-            if self.sampler is None:
-                raise
-            raise NewSampledFamily from None
 
     def of(self, mono: Mono) -> Number:
         """E of a monomial."""
@@ -332,10 +367,12 @@ class Expectations:
         return total
 
     def _integrated(self, made: Integrand) -> Number:
+        sampling = self.sampler is not None
+        if sampling and self.options.method == "auto" and len(made.variables) > 2 * _DIMENSIONS:
+            raise BudgetExceeded("many dimensions")  # hundreds of covariances, only to find the same
         problem = numeric(made, self.cov)
         dims = problem.rank + len(made.continuous)
         budget = self.options.budget or NODES
-        sampling = self.sampler is not None
         if self.options.method == "auto" and (dims > _DIMENSIONS or (sampling and dims + (problem.batch > 1) > 2)):
             raise BudgetExceeded(f"{dims} dimensions")
         rtol = max(self.options.rtol * 1e-2, 1e-13) if not sampling else max(self.options.rtol, 1e-8)
@@ -412,18 +449,20 @@ class Expectations:
         families = [{self._family(a) for a, _ in v} for v in variables]
         relevant = _linked(families, {self._family(h) for h in hats})
         variables = [variables[i] for i in relevant]
-        size = len(variables)
         target = Form({mono: 1})
         forms = [Form({((a, 1),): c for a, c in v}) for v in variables]
         try:
             right = [self._deterministic(times(form, target)) for form in forms]
             empty = Integrand(1)
             cov = [[empty.linear_cov(self.cov, u, v) for v in variables] for u in variables]
+            solution = solve_psd(cov, right, self.ctx)
         except NeedsSampling:
+            if self.sampler is None:
+                raise
             # a regression on the points themselves: what the points get wrong on both sides cancels
-            right = [self._sampled(form, target) for form in forms]
-            cov = [[self._sampled(f, g) for g in forms] for f in forms]
-        solution = solve_psd(cov, right, self.ctx) if size else []
+            self._note(METHODS.index("sobol"))
+            gram, vector = self.sampler.regression(forms, target)
+            solution = [as_number(e) for e in _solve_batch(gram, vector).T]
         out: dict[int, Number] = {}
         for v, e in zip(variables, solution, strict=True):
             for a, c in v:
@@ -460,6 +499,10 @@ class Expectations:
                             seen[((a, 1),)] = ((a, 1),)
                 if linear:
                     linear.sort(key=lambda t: t[0])
+                    # relu(u) and relu(-u) see one variable
+                    head = linear[0][1] if self.ctx is None and np.all(np.asarray(linear[0][1] != 0)) else 1
+                    head = Fraction(head) if isinstance(head, int) else head
+                    linear = [(a, c / head) for a, c in linear]
                     seen[Form({((a, 1),): c for a, c in linear}).key()] = tuple(linear)
         return list(seen.values())
 
@@ -472,6 +515,14 @@ def _linked(families: list[set[Any]], start: set[Any]) -> list[int]:
         if grown == reached:
             return [i for i, f in enumerate(families) if f & reached]
         reached = grown
+
+
+def _solve_batch(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    # equilibrate: the cut-off must not depend on the units of a variable
+    scale = np.sqrt(np.maximum(np.einsum("...ii->...i", matrix), 0.0))
+    scale[scale == 0] = 1.0
+    inverse = np.linalg.pinv(matrix / scale[..., :, None] / scale[..., None, :], rcond=1e-11, hermitian=True)
+    return np.einsum("...ij,...j->...i", inverse, vector / scale) / scale
 
 
 def solve_psd(cov: list[list[Number]], right: list[Number], ctx: Any = None) -> list[Number]:
@@ -487,16 +538,10 @@ def solve_psd(cov: list[list[Number]], right: list[Number], ctx: Any = None) -> 
             vector[..., i] = right[i]
             for j in range(size):
                 matrix[..., i, j] = cov[i][j]
-        # equilibrate: the cut-off must not depend on the units of a variable
-        scale = np.sqrt(np.einsum("...ii->...i", matrix))
-        scale[scale == 0] = 1.0
-        inverse = np.linalg.pinv(matrix / scale[..., :, None] / scale[..., None, :], rcond=1e-11, hermitian=True)
-        out = np.einsum("...ij,...j->...i", inverse, vector / scale) / scale
+        out = _solve_batch(matrix, vector)
         return [as_number(out[..., i]) for i in range(size)]
     rows = [[*row, b] for row, b in zip(cov, right, strict=True)]
     if exact:
-        from fractions import Fraction
-
         rows = [[Fraction(v) for v in row] for row in rows]
     tolerance = 0 if exact else ctx.eps * 10**6
     pivots: list[int] = []

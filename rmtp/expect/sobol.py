@@ -43,6 +43,8 @@ class Sampler:
         self.columns: list[np.ndarray] = []  # uniforms not used yet
         self.dimension = 0
         self.families: dict[Any, _Family] = {}
+        self.weights: dict[int, np.ndarray] = {}  # of draws whose components are sampled with other probabilities
+        self._linear: dict[Any, np.ndarray] = {}
 
     def _uniform(self) -> np.ndarray:
         """The next Sobol coordinate, (R, N); coordinates come in blocks that double."""
@@ -83,7 +85,8 @@ class Sampler:
                     out = np.asarray(fn.fn(*(self.form(arg) for arg in args)), dtype=float)
                 return np.broadcast_to(out, (self.replicates, self.points))
             case Draw(source):
-                return _inverse(source.law, self._uniform(), self._uniform)
+                values, self.weights[number] = _inverse(source.law, self._uniform())
+                return values
             case Hat(matrix, transposed):
                 return self._gaussian(number, (id(matrix), transposed))
             case Initial(group):
@@ -94,7 +97,10 @@ class Sampler:
         return drawn.extend(number, self.cov, self._normal, self.replicates)
 
     def form(self, form: Form) -> np.ndarray:
-        """Samples of a form, (R, N) or broadcastable to it."""
+        """Samples of a form, (R, N) or broadcastable to it; linear combinations are kept, they come back often."""
+        linear = len(form.terms) > 1 and all(sum(p for _, p in mono) <= 1 for mono in form.terms)
+        if linear and form.key() in self._linear:
+            return self._linear[form.key()]
         total: Any = np.zeros((self.replicates, 1))
         for mono, coefficient in form.terms.items():
             term = _column(coefficient)
@@ -102,20 +108,40 @@ class Sampler:
                 value = self.value(a)
                 term = term * (value if power == 1 else value**power)
             total = total + term
+        if linear:
+            self._linear[form.key()] = total
         return total
+
+    def weight(self, *forms: Form) -> np.ndarray | float:
+        """The likelihood ratio of the draws beneath some forms."""
+        out: np.ndarray | float = 1.0
+        for a in self.atoms.closure(a for form in forms for mono in form.terms for a, _ in mono):
+            if a in self.weights:
+                out = out * self.weights[a]
+        return out
 
     def expectation(self, *forms: Form) -> np.ndarray:
         """R sample means of a product of forms."""
         product: Any = 1.0
         for form in forms:
             product = product * self.form(form)
-        mean = np.broadcast_to(np.asarray(product).mean(axis=1), (self.replicates,))
-        if not np.all(np.isfinite(mean)):
+        return self._checked(np.broadcast_to(np.asarray(product * self.weight(*forms)).mean(axis=1), (self.replicates,)))
+
+    def regression(self, variables: list[Form], target: Form) -> tuple[np.ndarray, np.ndarray]:
+        """Sample second moments of variables (R, v, v) and with the target (R, v), on the same points."""
+        target_values = self.form(target)
+        columns = np.stack([np.broadcast_to(self.form(v), (self.replicates, self.points)) for v in variables], axis=1)
+        weighted = columns * np.broadcast_to(self.weight(target), (self.replicates, self.points))[:, None, :]
+        gram = weighted @ np.swapaxes(columns, 1, 2) / self.points
+        return self._checked(gram), self._checked((weighted @ target_values[:, :, None])[:, :, 0] / self.points)
+
+    def _checked(self, values: np.ndarray) -> np.ndarray:
+        if not np.all(np.isfinite(values)):
             raise DivergentExpectation(
                 "a sampled expectation is infinite or undefined",
                 remedy="check the domain (log, sqrt, division) at the limit of the argument",
             )
-        return mean
+        return values
 
 
 def _column(value: Any) -> Any:
@@ -172,13 +198,18 @@ class _Family:
         return np.asarray(out)
 
 
-def _inverse(law: Law, u: np.ndarray, fresh: Callable[[], np.ndarray]) -> np.ndarray:
-    """Quantile transform of a mixture: one coordinate picks the component and, rescaled, the value within it."""
+def _inverse(law: Law, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Samples of a mixture and their weights, from one uniform coordinate that picks the component and the value.
+
+    Half of the points follow the law, half visit all components alike: a sparse prior would else spend nine points
+    in ten on zero.
+    """
     weights = np.array([float(w) for w in law.weights])
-    edges = np.concatenate([[0.0], np.cumsum(weights)])
+    used = 0.5 * weights + 0.5 / len(weights)
+    edges = np.concatenate([[0.0], np.cumsum(used)])
     edges[-1] = 1.0
     which = np.clip(np.searchsorted(edges, u, side="right") - 1, 0, len(weights) - 1)
-    inside = np.clip((u - edges[which]) / weights[which], 1e-16, 1 - 1e-16)
+    inside = np.clip((u - edges[which]) / used[which], 1e-16, 1 - 1e-16)
     out = np.empty_like(u)
     for index, part in enumerate(law.components):
         chosen = which == index
@@ -189,4 +220,4 @@ def _inverse(law: Law, u: np.ndarray, fresh: Callable[[], np.ndarray]) -> np.nda
                 out[chosen] = float(mean) + np.sqrt(float(var)) * ndtri(inside[chosen])
             case Continuous(frozen):
                 out[chosen] = frozen.ppf(inside[chosen])
-    return out
+    return out, (weights / used)[which]

@@ -1,0 +1,1 @@
+"""Gaussian expectations: algebra, closed forms, quadrature, Mehler series, Sobol points."""
