@@ -21,6 +21,8 @@ from .laws import Discrete, Law, Mixture
 from .limit import limit
 from .program import Program, width_classes
 from .results import Estimate
+from .sample import sample
+from .verify import Verification, verify
 from .zlaw import ZLaw
 
 __version__ = "0.1.0"

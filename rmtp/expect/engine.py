@@ -41,6 +41,7 @@ NODES = 2**20
 _DIMENSIONS = 3  # beyond, a product rule of any use exceeds the default budget
 _SHORT_PRODUCT = 64  # terms; longer products are sampled whole
 _COMPONENTS = 256  # combinations of mixture components that are still enumerated
+_NESTED = 2
 _ROUNDING = 1e-14
 
 
@@ -345,6 +346,8 @@ class Expectations:
             return self._in_precision(mono)
         if method == "sobol" or number_of_components(self.atoms, mono) > _COMPONENTS:
             raise NeedsSampling
+        if self.sampler is not None and method == "auto" and self.atoms.depth(mono) > _NESTED:
+            raise NeedsSampling  # hundreds of covariances, only to find that there are many dimensions
         total: Number = 0
         for made in integrands(self.atoms, mono):
             value = closed_form(made, self.cov) if method in ("auto", "closed", "mehler") else None
@@ -368,8 +371,6 @@ class Expectations:
 
     def _integrated(self, made: Integrand) -> Number:
         sampling = self.sampler is not None
-        if sampling and self.options.method == "auto" and len(made.variables) > 2 * _DIMENSIONS:
-            raise BudgetExceeded("many dimensions")  # hundreds of covariances, only to find the same
         problem = numeric(made, self.cov)
         dims = problem.rank + len(made.continuous)
         budget = self.options.budget or NODES
@@ -431,7 +432,7 @@ class Expectations:
         """E[d mono / d hat] for each hat, by derivatives where they exist, else by Stein's lemma."""
         choice = self.options.zdot
         direct = choice == "derivative" or (
-            choice == "auto" and self.atoms.smooth(mono) and self.atoms.depth(mono) <= 2
+            choice == "auto" and self.atoms.smooth(mono) and self.atoms.depth(mono) <= _NESTED
         )
         if direct:
             return {h: self.of_form(self.atoms.derivative(mono, h)) for h in hats}

@@ -45,6 +45,7 @@ class Sampler:
         self.families: dict[Any, _Family] = {}
         self.weights: dict[int, np.ndarray] = {}  # of draws whose components are sampled with other probabilities
         self._linear: dict[Any, np.ndarray] = {}
+        self._moments: dict[Any, np.ndarray] = {}
 
     def _uniform(self) -> np.ndarray:
         """The next Sobol coordinate, (R, N); coordinates come in blocks that double."""
@@ -112,28 +113,44 @@ class Sampler:
             self._linear[form.key()] = total
         return total
 
-    def weight(self, *forms: Form) -> np.ndarray | float:
-        """The likelihood ratio of the draws beneath some forms."""
-        out: np.ndarray | float = 1.0
-        for a in self.atoms.closure(a for form in forms for mono in form.terms for a, _ in mono):
-            if a in self.weights:
-                out = out * self.weights[a]
-        return out
+    def _draws(self, *forms: Form) -> frozenset[int]:
+        beneath = self.atoms.closure(a for form in forms for mono in form.terms for a, _ in mono)
+        for a in beneath:
+            self.value(a)
+        return frozenset(a for a in beneath if a in self.weights)
+
+    def _mean(self, f: np.ndarray, g: np.ndarray, draws: frozenset[int]) -> np.ndarray:
+        """Means over the points of f g, weighted by the likelihood ratio of some draws."""
+        shape = (self.replicates, self.points)
+        for a in draws:
+            f = f * self.weights[a]
+        return np.asarray(np.einsum("rn,rn->r", np.broadcast_to(f, shape), np.broadcast_to(g, shape)) / self.points)
 
     def expectation(self, *forms: Form) -> np.ndarray:
-        """R sample means of a product of forms."""
-        product: Any = 1.0
-        for form in forms:
-            product = product * self.form(form)
-        return self._checked(np.broadcast_to(np.asarray(product * self.weight(*forms)).mean(axis=1), (self.replicates,)))
+        """R sample means of a product of one or two forms."""
+        draws = self._draws(*forms)
+        first, second = (self.form(forms[0]), self.form(forms[1]) if len(forms) > 1 else np.ones((self.replicates, 1)))
+        return self._checked(self._mean(first, second, draws))
 
     def regression(self, variables: list[Form], target: Form) -> tuple[np.ndarray, np.ndarray]:
-        """Sample second moments of variables (R, v, v) and with the target (R, v), on the same points."""
-        target_values = self.form(target)
-        columns = np.stack([np.broadcast_to(self.form(v), (self.replicates, self.points)) for v in variables], axis=1)
-        weighted = columns * np.broadcast_to(self.weight(target), (self.replicates, self.points))[:, None, :]
-        gram = weighted @ np.swapaxes(columns, 1, 2) / self.points
-        return self._checked(gram), self._checked((weighted @ target_values[:, :, None])[:, :, 0] / self.points)
+        """Sample second moments of variables (R, v, v) and with the target (R, v), all on the same points.
+
+        Moments are kept: a family of hats that grows by one asks for one new row.
+        """
+        draws = self._draws(target, *variables)
+        everything = [*variables, target]
+        keys = [form.key() for form in everything]
+        gram = np.empty((self.replicates, len(everything), len(variables)))
+        for i, f in enumerate(everything):
+            for j in range(min(i + 1, len(variables))):
+                key = (keys[i], keys[j], draws)
+                if key not in self._moments:
+                    self._moments[key] = self._mean(self.form(f), self.form(everything[j]), draws)
+                gram[:, i, j] = self._moments[key]
+                if i < len(variables):
+                    gram[:, j, i] = gram[:, i, j]
+        self._checked(gram)
+        return gram[:, :-1], gram[:, -1]
 
     def _checked(self, values: np.ndarray) -> np.ndarray:
         if not np.all(np.isfinite(values)):

@@ -1,0 +1,322 @@
+"""Finite width: the program run on real arrays.
+
+The limit says what a program tends to; this module says what it does at width n. One instruction is one
+NumPy operation, with the width as the first axis and the finite axes behind it.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .ensembles import ENTRY_LAWS
+from .errors import BadParameter, RmtpError
+from .language import program as program_of
+from .nonlinearity import Nonlinearity
+from .program import (
+    Apply,
+    Arithmetic,
+    Average,
+    Combine,
+    ConstantSource,
+    IIDSource,
+    Init,
+    Line,
+    MatVec,
+    NormalGroup,
+    Parameter,
+    Program,
+    RandomMatrix,
+)
+from .progress import progress
+from .sweeps import sweep_shape
+
+Source = NormalGroup | IIDSource | ConstantSource | RandomMatrix
+
+
+def sample(
+    expr: Any,
+    width: int,
+    rng: np.random.Generator | int | None = None,
+    trials: int = 1,
+    *,
+    entries: str | None = None,
+) -> Any:
+    """The value of an expression on random arrays of base width n.
+
+    Law: a `Dim` of ratio r has ``max(1, round(r n))`` coordinates; iid matrix entries have variance std**2 / cols.
+
+    Parameters
+    ----------
+    expr : Scalar, Vector, or list of them
+        All members of a list come from the same draw.
+    width : int
+        The base width n >= 1.
+    rng : Generator or int, optional
+        Each trial has its own child of this generator, and in it each initial vector and matrix its own: trial k does
+        not depend on how many trials run, nor do the vectors depend on the entry law of the matrices.
+    trials : int
+        Number of independent draws.
+    entries : {"gaussian", "rademacher", "uniform", "sparse"}, optional
+        The entry law of all matrices, instead of the one each was made with. The limit is the same (universality).
+
+    Returns
+    -------
+    float or ndarray, or a list of them for a list
+        One trial: a float for a scalar, an array (size, \\*axes) for a vector (a scalar with finite axes: (\\*axes)).
+        More than one: the same with the trials along a new first axis.
+
+    Raises
+    ------
+    BadParameter
+        If width or trials is not a positive int, rng is no seed, entries is unknown, or the program holds a sweep.
+
+    Notes
+    -----
+    float64. A matrix is drawn once per trial, at its first use, and freed after its last. Values that are not finite
+    are returned as they are, as NumPy would. Universality: Golikov & Yang 2022 (non-Gaussian tensor programs).
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> n = rmtp.Dim("n");  m = rmtp.Dim("m", ratio=2)
+    >>> W, x = rmtp.Gaussian(m, n), rmtp.Normal(n)
+    >>> rmtp.sample(W @ x, width=100, rng=0).shape
+    (200,)
+    >>> norms = rmtp.sample(np.mean((W @ x) ** 2), width=400, rng=0, trials=3)
+    >>> norms.shape, bool(abs(norms.mean() - 1) < 0.2)
+    ((3,), True)
+    """
+    many = isinstance(expr, list | tuple)
+    program = program_of(*expr) if many else program_of(expr)
+    width, trials = positive(width, "width"), positive(trials, "trials")
+    if entries is not None and entries not in ENTRY_LAWS:
+        raise BadParameter(f"unknown entries={entries!r}", remedy=f"one of {', '.join(ENTRY_LAWS)}")
+    if sweep_shape(program):
+        raise BadParameter(
+            "a program with swept parameters has one draw per value",
+            remedy="sample one value at a time, as a plain number",
+        )
+    draws = [run(program, width, child, entries) for child in progress(generator(rng).spawn(trials), f"n = {width}")]
+    values: list[Any] = [np.stack(column) for column in zip(*draws, strict=True)]
+    if trials == 1:
+        values = [value[0] if value.ndim > 1 else float(value[0]) for value in values]
+    return values if many else values[0]
+
+
+def run(program: Program, width: int, rng: np.random.Generator, entries: str | None = None) -> list[np.ndarray]:
+    """One trial: the outputs of the program, in order, all from one draw.
+
+    Parameters
+    ----------
+    program : Program
+    width : int
+    rng : Generator
+    entries : str, optional
+        Entry law of all matrices.
+
+    Returns
+    -------
+    list of ndarray
+        (size, \\*axes) for vectors, (\\*axes) for scalars.
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> p = rmtp.program(rmtp.constant(rmtp.Dim("n"), 3))
+    >>> run(p, 2, np.random.default_rng(0))
+    [array([3., 3.])]
+    """
+    listed = sources(program)
+    streams = dict(zip(map(id, listed), rng.spawn(len(listed)), strict=True))
+    drawn: dict[int, np.ndarray] = {}
+    values: dict[int, Any] = {}
+    outputs = set(program.outputs)
+    for number, (line, dead, spent) in enumerate(zip(program.lines, *_lifetimes(program), strict=True)):
+        source = _source(line)
+        if source is not None and id(source) not in drawn:
+            drawn[id(source)] = draw(source, width, streams[id(source)], entries)
+        array = None if source is None else drawn[id(source)]
+        try:
+            values[number] = _value(line, array, [values[a] for a in line.args], width)
+        except RmtpError as error:
+            raise error.located(program.where(number)) from None
+        except Exception as error:  # a user's function that does not take arrays
+            error.add_note(f"at   {program.where(number)}")
+            raise
+        for old in dead - outputs:
+            del values[old]
+        if spent:
+            del drawn[id(source)]
+    return [np.array(values[number], dtype=float) for number in program.outputs]
+
+
+# ---------------------------------------------------------------------------------------------
+# sources of randomness
+
+
+def sources(program: Program) -> list[Source]:
+    """The initial laws and matrices of a program, in order of first use."""
+    found = (_source(line) for line in program.lines)
+    return list({id(s): s for s in found if s is not None}.values())
+
+
+def draw(source: Source, width: int, rng: np.random.Generator, entries: str | None = None) -> np.ndarray:
+    """A finite draw: (rows, cols) of a matrix, (size, k) of a Gaussian group, (size,) of another law.
+
+    Parameters
+    ----------
+    source : NormalGroup, IIDSource, ConstantSource or RandomMatrix
+    width : int
+        The base width.
+    rng : Generator
+    entries : str, optional
+        Entry law of a matrix, instead of its own.
+
+    Returns
+    -------
+    ndarray
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> group = rmtp.Normal(rmtp.Dim("n"), mean=(0, 1), cov=[[1, 1], [1, 1]])[0].op.source
+    >>> x, y = draw(group, 5, np.random.default_rng(0)).T
+    >>> bool(np.allclose(y, x + 1))
+    True
+    """
+    match source:
+        case RandomMatrix(rows=rows, cols=cols, ensemble=ensemble):
+            variance = float(ensemble.variance)
+            return ensemble.draw(rng, rows.size(width), cols.size(width), variance, entries or ensemble.entries)
+        case NormalGroup(dim=dim, mean=mean, cov=cov):
+            normals = rng.standard_normal((dim.size(width), len(mean)))
+            return np.asarray(mean, dtype=float) + normals @ _root(np.array(cov, dtype=float)).T
+        case IIDSource(dim=dim, law=law):
+            return law.draw(rng, dim.size(width))
+        case ConstantSource(dim=dim, value=value):
+            return np.full(dim.size(width), float(value))
+    raise AssertionError(source)
+
+
+def _root(cov: np.ndarray) -> np.ndarray:
+    """R with R R.T = cov; cov may be singular, hence no Cholesky."""
+    eigenvalues, vectors = np.linalg.eigh(cov)
+    return vectors * np.sqrt(np.clip(eigenvalues, 0, None))
+
+
+def _source(line: Line) -> Source | None:
+    match line.op:
+        case Init(source=source):
+            return source
+        case MatVec(matrix=matrix):
+            return matrix
+    return None
+
+
+def _lifetimes(program: Program) -> tuple[list[set[int]], list[bool]]:
+    """Per line: the lines that nothing uses after it, and whether its source is used for the last time."""
+    seen: set[int] = set()
+    dead: list[set[int]] = []
+    spent: list[bool] = []
+    for line in reversed(program.lines):
+        fresh = {a for a in line.args if a not in seen}
+        source = id(_source(line))
+        spent.append(_source(line) is not None and ~source not in seen)
+        dead.append(fresh)
+        seen |= fresh | {~source}  # ids as negative numbers, lines as natural ones
+    return dead[::-1], spent[::-1]
+
+
+# ---------------------------------------------------------------------------------------------
+# instructions
+
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+}
+
+
+def _value(line: Line, drawn: np.ndarray | None, args: Sequence[Any], width: int) -> Any:
+    """One instruction on arrays."""
+    match line.op:
+        case Init(source=NormalGroup(), index=index) if drawn is not None:
+            return drawn if index is None else drawn[:, index]
+        case Init():
+            return drawn
+        case MatVec(transposed=transposed) if drawn is not None:
+            return np.tensordot(drawn.T if transposed else drawn, args[0], axes=1)
+        case Apply(fn=Arithmetic(name="power", exponent=exponent)):
+            return args[0] ** exponent
+        case Apply(fn=Arithmetic(name=name)):
+            return _ARITHMETIC[name](*args)
+        case Apply(fn=Nonlinearity() as fn):
+            shape = (() if line.dim is None else (line.dim.size(width),)) + tuple(size for _, size in line.axes)
+            return _broadcast(fn.name, fn.fn(*args), shape)  # a user's function may forget its argument
+        case Average():
+            return np.mean(args[0], axis=0)
+        case Parameter(value=value):
+            return np.asarray(value, dtype=float)[()]
+        case Combine(kind=kind, detail=detail):
+            return _combine(kind, detail, args, 0 if line.is_scalar else 1)
+    raise AssertionError(line.op)
+
+
+def _broadcast(name: str, value: Any, shape: tuple[int, ...]) -> Any:
+    value = np.asarray(value)
+    if np.iscomplexobj(value):
+        raise BadParameter(f"{name} returned complex numbers", remedy="a real function of real arrays")
+    try:
+        return np.broadcast_to(np.asarray(value, dtype=float), shape)[()]
+    except ValueError:
+        raise BadParameter(
+            f"{name} returned an array of shape {value.shape} where {shape} was expected",
+            remedy="a coordinatewise function broadcasts like a ufunc",
+        ) from None
+
+
+def _combine(kind: str, detail: tuple[Any, ...], args: Sequence[Any], shift: int) -> Any:
+    """The linear maps on finite axes; they lie behind `shift` width axes."""
+    match kind:
+        case "index":
+            index = tuple(slice(*item) if isinstance(item, tuple) else item for item in detail)
+            return args[0][(slice(None),) * shift + index]
+        case "sum":
+            return np.sum(args[0], axis=detail[0] + shift)
+        case "matmul":
+            return np.matmul(args[0], args[1])
+        case "transpose":
+            return np.transpose(args[0], (*range(shift), *(k + shift for k in detail)))
+        case "stack":
+            return np.stack(args, axis=detail[0] + shift)
+    raise AssertionError(kind)
+
+
+# ---------------------------------------------------------------------------------------------
+# arguments
+
+
+def positive(value: Any, what: str) -> int:
+    """A positive int, or an error that names the argument."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise BadParameter(f"{what}={value!r}", remedy="a positive int")
+    return int(value)
+
+
+def generator(rng: Any) -> np.random.Generator:
+    """A Generator that can spawn: the one given, or a new one from a seed or (None) from the system's entropy."""
+    remedy = "None, a seed (an int >= 0), or np.random.default_rng(seed)"
+    if isinstance(rng, bool | float | str | np.random.RandomState):
+        raise BadParameter(f"rng={rng!r}", remedy=remedy)
+    try:
+        made = np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        raise BadParameter(f"rng={rng!r}", remedy=remedy) from None
+    if not isinstance(made.bit_generator.seed_seq, np.random.bit_generator.ISpawnableSeedSequence):
+        raise BadParameter(f"rng={rng!r} cannot spawn independent children", remedy=remedy)
+    return made
