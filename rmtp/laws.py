@@ -215,7 +215,7 @@ def as_law(law: Any) -> Law:
         return Law((Continuous(law),), (1,))
     low, high = (float(v) for v in law.support())
     if not (math.isfinite(low) and math.isfinite(high)) or high - low > 10_000:
-        low, high = float(law.ppf(1e-17)), float(law.isf(1e-17))  # mass beyond is below rounding
+        low, high = float(law.ppf(1e-15)), float(law.isf(1e-15))  # mass beyond is below rounding
         if not (math.isfinite(low) and math.isfinite(high)) or high - low > 10_000:
             raise BadParameter("the discrete law has too many atoms", remedy="give Discrete(values, weights)")
     points = np.arange(low, high + 1)

@@ -145,7 +145,7 @@ class MasterTheorem:
             case Parameter(value=value, swept=swept):
                 return self.given(value, swept)
             case Combine(kind=kind, detail=detail):
-                return combine(kind, detail, args, line.is_scalar)
+                return combine(kind, detail, args)
 
     # -- Z-Init ---------------------------------------------------------------------------------
 
@@ -204,8 +204,8 @@ class MasterTheorem:
         """Expanded while that is exact and cheap; else one atom, integrated unexpanded."""
         if f.is_constant or g.is_constant:
             return times(f, g)
-        limit = 10**6 if self.options.exact else _MAX_DEGREE
-        if _degree(f) + _degree(g) <= limit:
+        short = len(f.terms) * len(g.terms) == 1
+        if self.options.exact or short or _degree(f) + _degree(g) <= _MAX_DEGREE:
             try:
                 return times(f, g)
             except BudgetExceeded:

@@ -19,7 +19,8 @@ from .sweeps import sweep_shape
 
 ROUNDING = 1e-13  # what float64 sums leave, relative to what is compared
 RESOLVED = 2.0  # standard errors beyond which a bias counts as seen
-FEWEST, MOST = 8, 512  # default trials at the largest width, and at any width
+FEWEST, MOST = 8, 512  # default trials at any width
+ENTRIES_DRAWN = 32_000_000  # of an n x n matrix, by default at each width
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +122,7 @@ class Verification:
     def bias_slope(self) -> tuple[float, float] | None:
         """The slope of log |bias| against log n and its standard error, over the widths where |bias| > 2 se.
 
-        None if fewer than two widths resolve the bias. Widths enter by chance as well as by size: read it as a rough rate.
+        None if fewer than two widths resolve it. Widths enter by chance as well as by size: read it as a rough rate.
         """
         seen = np.abs(self.bias) > RESOLVED * np.hypot(self.se, self._floor)
         if seen.sum() < 2:
@@ -136,12 +137,21 @@ class Verification:
         value, error, _ = self._extrapolation()
         return value, error
 
+    def fitted(self, n: Any) -> Any:
+        """``L + c/n``, the fit to the means, at any widths n."""
+        widths = np.array(self.widths, dtype=float)
+        slope = _line_fit(1 / widths, self.mean, self._mean_error).slope if len(widths) > 1 else 0.0
+        return self.extrapolated[0] + slope / np.asarray(n, dtype=float)
+
+    @property
+    def _mean_error(self) -> np.ndarray:
+        """Standard errors of the means, no smaller than rounding."""
+        return np.hypot(self.se, ROUNDING * max(float(np.abs(self.mean).max()), 1e-280))
+
     def _extrapolation(self) -> tuple[float, float, float]:
         """L, its standard error, and its degrees of freedom (Welch-Satterthwaite)."""
-        error = np.hypot(self.se, ROUNDING * max(float(np.abs(self.mean).max()), 1e-280))
-        if len(self.widths) == 1:
-            share = np.ones(1)
-        else:
+        error, share = self._mean_error, np.ones(1)
+        if len(self.widths) > 1:
             share = _line_fit(1 / np.array(self.widths), self.mean, error).intercept_shares
         parts = (share * error) ** 2
         freedom = parts.sum() ** 2 / np.sum(parts**2 / (np.array(self.trials) - 1))
@@ -245,8 +255,7 @@ def verify(
     widths : sequence of int
         Base widths n, all different. A ratio r with r*n not an integer costs a bias of its own: choose n accordingly.
     trials : int or one int per width, optional
-        At least 2. By default 8 at the largest width and more at the others, in proportion to 1/n**2, up to 512:
-        matrices cost n**2, so each width takes about as long.
+        At least 2. By default 32e6 / n**2, between 8 and 512: matrices cost n**2, so each width takes about as long.
     rng : Generator or int, optional
         See `sample`. Widths and entry laws have independent children.
     entries : str or sequence of str, optional
@@ -339,7 +348,7 @@ def _widths(widths: Any) -> tuple[int, ...]:
 def _trials(trials: Any, widths: Any, sizes: tuple[int, ...]) -> list[int]:
     """Trials per width, in increasing order of the widths."""
     if trials is None:
-        return [min(MOST, round(FEWEST * (sizes[-1] / n) ** 2)) for n in sizes]
+        return [min(MOST, max(FEWEST, round(ENTRIES_DRAWN / n**2))) for n in sizes]
     if isinstance(trials, list | tuple | np.ndarray):
         if len(trials) != len(sizes):
             raise BadParameter(

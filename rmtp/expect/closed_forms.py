@@ -14,8 +14,8 @@ from ..ensembles import Number
 from ..nonlinearity import Pieces
 from ..normal import evaluate, is_zero
 from ..ring import as_number
-from . import closed, hermite
-from .integrand import CovOf, Integrand, Linear
+from . import closed, hermite, piecewise
+from .integrand import CovOf, Integrand, Linear, as_batch, broadcast_shape
 from .wick import conditional_polynomial
 
 Rule = Callable[[Integrand, CovOf], Number | None]
@@ -27,11 +27,10 @@ def is_rational(value: Number) -> bool:
 
 def closed_form(made: Integrand, cov: CovOf) -> Number | None:
     """E of an integrand (weight excluded) in closed form, or None."""
-    if made.continuous or made.node_var or any(arg.rest for _, args in made.calls.values() for arg in args):
+    if made.continuous or made.node_var or any(number not in made.calls for number, _ in made.factors):
         return None
-    if any(number not in made.calls for number, _ in made.factors):
-        return None
-    for rule in (_constants, _piecewise, _single, _pair, _stein):
+    nested = any(arg.rest for _, args in made.calls.values() for arg in args)
+    for rule in (_piecewise_floats,) if nested else (_constants, _piecewise, _piecewise_floats, _single, _pair, _stein):
         value = rule(made, cov)
         if value is not None:
             return value
@@ -64,55 +63,82 @@ def _ratio(u: Linear, v: Linear) -> Number | None:
 
 
 def _piecewise(made: Integrand, cov: CovOf) -> Number | None:
-    """Piecewise polynomials of one Gaussian, times Gaussian factors regressed on it."""
+    """Piecewise polynomials of one Gaussian, times Gaussian factors regressed on it, in rationals."""
     if not made.variables or any(fn.arity != 1 or fn.pieces is None for fn, _ in made.calls.values()):
         return None
-    base = made.variables[0]
-    product = Pieces((), ((1,),))
-    consts = [args[0].const for _, args in made.calls.values()]
-    shared = all(isinstance(c, np.ndarray) and c is consts[0] for c in consts)
-    if any(isinstance(c, np.ndarray) for c in consts) and not (shared and not made.gauss):
+    if not all(is_rational(args[0].const) for _, args in made.calls.values()):
         return None
+    base, variance = made.variables[0], _variance(made, cov, 0)
+    if not is_rational(variance) or variance == 0:
+        return None  # a number: only the function itself knows its value at a break
+    product = Pieces((), ((1,),))
     for number, power in made.factors:
         fn, (arg,) = made.calls[number]
         assert fn.pieces is not None
-        slope = 1 if arg.var == 0 else None if arg.var is None else _ratio(base, made.variables[arg.var])
-        if slope is None or (shared and slope != 1):
+        slope = None if arg.var is None else _ratio(base, made.variables[arg.var])
+        if not is_rational(slope):
             return None
-        piece = closed.pieces_power(fn.pieces, power)
-        product = closed.multiply_pieces(product, piece if shared else closed.shift_scale_pieces(piece, slope, arg.const))
-    variance = _variance(made, cov, 0)
-    if is_zero(variance):
-        return None  # a number: only the function itself knows its value at a break
-    polynomial: list[Number] = [1]
-    if made.gauss:
-        gauss: list[Linear] = [((a, 1),) for a, _ in made.gauss]
-        with_base = [made.linear_cov(cov, g, base) for g in gauss]
-        slopes = [_divide(c, variance) for c in with_base]
-        residual = [
-            [made.linear_cov(cov, g, h) - s * c for h, c in zip(gauss, with_base, strict=True)]
-            for g, s in zip(gauss, slopes, strict=True)
-        ]
-        polynomial = conditional_polynomial([p for _, p in made.gauss], slopes, residual)
-    mean = consts[0] if shared else 0
-    if all(is_rational(v) for v in (mean, variance, *polynomial)):
-        exact = closed.piecewise_poly_exact(closed.multiply_pieces(product, Pieces((), (tuple(polynomial),))), mean, variance)
-        if exact is not None:
-            return exact
-    if _has_atom_at_break(variance):
+        piece = closed.shift_scale_pieces(closed.pieces_power(fn.pieces, power), slope, arg.const)
+        product = closed.multiply_pieces(product, piece)
+    polynomial = _regressed(made, cov, base, variance)
+    if not all(is_rational(c) for c in polynomial):
         return None
-    total: Number = 0
-    for degree, coefficient in enumerate(polynomial):
-        if is_zero(coefficient):
-            continue
-        basis = (0,) * degree + (1,)
-        value = closed.piecewise_poly(product.polys, product.breaks, basis, _float(mean), _float(variance))
-        total = total + _float(coefficient) * value
-    return as_number(total)
+    return closed.piecewise_poly_exact(closed.multiply_pieces(product, Pieces((), (tuple(polynomial),))), 0, variance)
 
 
-def _has_atom_at_break(variance: Number) -> bool:
-    return isinstance(variance, np.ndarray) and bool(np.any(variance == 0))
+def _regressed(made: Integrand, cov: CovOf, base: Linear, variance: Number) -> list[Number]:
+    """The Gaussian factors as a polynomial in the base variable."""
+    if not made.gauss:
+        return [1]
+    gauss: list[Linear] = [((a, 1),) for a, _ in made.gauss]
+    with_base = [made.linear_cov(cov, g, base) for g in gauss]
+    slopes = [_divide(c, variance) for c in with_base]
+    residual = [
+        [made.linear_cov(cov, g, h) - s * c for h, c in zip(gauss, with_base, strict=True)]
+        for g, s in zip(gauss, slopes, strict=True)
+    ]
+    return conditional_polynomial([p for _, p in made.gauss], slopes, residual)
+
+
+def _piecewise_floats(made: Integrand, cov: CovOf) -> Number | None:
+    """The same in floats, over a batch, functions of functions included."""
+    if not made.variables or any(fn.arity != 1 or fn.pieces is None for fn, _ in made.calls.values()):
+        return None
+    base, variance = made.variables[0], _variance(made, cov, 0)
+    slopes = [_ratio(base, v) for v in made.variables]
+    if any(s is None for s in slopes) or not np.all(np.asarray(variance, dtype=float) > 0):
+        return None
+    polynomial = _regressed(made, cov, base, variance)
+    numbers = [variance, *slopes, *polynomial]
+    for _, (arg,) in made.calls.values():
+        numbers += [arg.const, *(c for c, _ in arg.rest)]
+    shape = broadcast_shape(numbers)
+    nodes: dict[int, piecewise.Piecewise] = {}
+    ones = np.ones(int(np.prod(shape, dtype=int)))
+    for number in made.order:
+        fn, (arg,) = made.calls[number]
+        slope = 0.0 if arg.var is None else slopes[arg.var]
+        inner = piecewise.linear(as_batch(arg.const, shape), as_batch(slope, shape))
+        for coefficient, mono in arg.rest:
+            term = piecewise.linear(ones, 0 * ones)
+            for a, power in mono:
+                if a not in nodes:
+                    return None
+                for _ in range(power):
+                    term = piecewise.multiply(term, nodes[a])
+            inner = piecewise.add(inner, term, as_batch(coefficient, shape))
+        assert fn.pieces is not None
+        made_of = piecewise.compose(fn.pieces, inner)
+        if made_of is None:
+            return None
+        nodes[number] = made_of
+    coefficients = np.stack([as_batch(c, shape) for c in polynomial], axis=-1)
+    total = piecewise.Piecewise(np.zeros((0, len(ones))), coefficients[None])
+    for number, power in made.factors:
+        for _ in range(power):
+            total = piecewise.multiply(total, nodes[number])
+    value = piecewise.expectation(total, as_batch(variance, shape))
+    return None if value is None else as_number(value.reshape(shape))
 
 
 def _divide(a: Number, b: Number) -> Number:

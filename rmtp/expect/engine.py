@@ -221,7 +221,7 @@ class Expectations:
                     raise
                 hard[mono] = coefficient
             else:
-                if not is_zero(value):
+                if not _nothing(value):
                     total = total + coefficient * value
         if not hard:
             return total
@@ -475,7 +475,7 @@ class Expectations:
         total: Number = 0
         for mono, coefficient in form.terms.items():
             value = self.of(mono)
-            if not is_zero(value):
+            if not _nothing(value):
                 total = total + coefficient * value
         return total
 
@@ -506,6 +506,11 @@ class Expectations:
                     linear = [(a, c / head) for a, c in linear]
                     seen[Form({((a, 1),): c for a, c in linear}).key()] = tuple(linear)
         return list(seen.values())
+
+
+def _nothing(value: Number) -> bool:
+    """An exact zero; a zero that was computed keeps its method and its error."""
+    return is_rational(value) and value == 0
 
 
 def _linked(families: list[set[Any]], start: set[Any]) -> list[int]:

@@ -126,7 +126,7 @@ def _compile(atoms: Atoms, mono: Mono, weight: Number, parts: dict[int, Componen
     for a, power in mono:
         if a in made.fixed:
             made.weight = made.weight * made.fixed[a] ** power
-        elif is_gaussian(a) and a not in made.variances:
+        elif is_gaussian(a) and not made.shifts.get(a):
             made.gauss.append((a, power))
         else:
             if a in made.variances:

@@ -9,17 +9,23 @@ range are refined together until two levels agree, so the stated error sees pole
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import BudgetExceeded, DivergentExpectation
+from ..nonlinearity import Nonlinearity
 from .integrand import Argument, Evaluator, Numeric, gaussian_polynomial, variable_values
 
 _PANEL_NODES = 16
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(_PANEL_NODES)
 _SCAN = 49  # points on which a nonlinear argument is searched for kinks
-_FINEST = 9
+_FINEST = 26
+_OFFSET = 0.381966  # of a step: no node at 0, where so many functions are singular and odd ones cancel
+_RESOLVED = 8.0  # a smooth function's argument may move this far between neighbouring nodes
+_DEEPEST = 5  # graded panels reach 1e-12 there; below, rounding would hide a divergence
+_SIZE_AGREES = 0.01  # |f| must be integrable too: a principal value is not an expectation
 _TAIL = 37.0  # exp(-37^2 / 2) is the smallest normal double
 
 
@@ -27,6 +33,7 @@ _TAIL = 37.0  # exp(-37^2 / 2) is the smallest normal double
 class Level:
     """One resolution: trapezoid step, panel width, range in standard deviations."""
 
+    index: int
     step: float
     panel: float
     reach: float
@@ -35,7 +42,7 @@ class Level:
 def level(index: int) -> Level:
     """Resolution number index (which may be negative: coarse)."""
     shrink = 0.7**index
-    return Level(0.5 * shrink, 4.0 * shrink, min(_TAIL, 8.5 * (1.25 ** max(index, 0))))
+    return Level(index, 0.5 * shrink, 4.0 * shrink, min(_TAIL, 8.5 * (1.25 ** max(index, 0))))
 
 
 def integrate(problem: Numeric, rtol: float, budget: int) -> tuple[np.ndarray, np.ndarray]:
@@ -44,34 +51,41 @@ def integrate(problem: Numeric, rtol: float, budget: int) -> tuple[np.ndarray, n
     Raises
     ------
     DivergentExpectation
-        If the value grows with every enlargement of the range.
+        If the integral of the absolute value grows with the resolution or the range.
     BudgetExceeded
         If two levels do not fit into `budget` evaluations or do not agree within 1e-5.
     """
     dims = problem.rank + len(problem.integrand.continuous)
     if dims == 0:
-        value = Evaluator(problem, variable_values(problem, np.zeros((0, problem.batch, 1))), {}).product()
-        value = value * gaussian_polynomial(problem, np.zeros((0, problem.batch, 1)))
+        with np.errstate(all="ignore"):
+            value = Evaluator(problem, variable_values(problem, np.zeros((0, problem.batch, 1))), {}).product()
+            value = value * gaussian_polynomial(problem, np.zeros((0, problem.batch, 1)))
         return _finite(value[:, 0]), np.zeros(problem.batch)
-    first = {1: 0, 2: 0, 3: -2}.get(dims, -3)
-    previous = None
-    history: list[np.ndarray] = []
-    for index in range(first, _FINEST + 3):
+    values: list[np.ndarray] = []
+    sizes: list[np.ndarray] = []
+    for index in range({1: 0, 2: 0, 3: -2}.get(dims, -3), _FINEST):
         try:
-            value, size = _evaluate(problem, level(index), budget)
+            value, size, resolved = _evaluate(problem, level(index), budget)
         except _TooLarge:
             break
-        history.append(value)
-        if previous is not None:
-            error = np.abs(value - previous)
-            if np.all(error <= rtol * _scale(value, size)):
+        if index > _DEEPEST and any(_singular(fn) for fn, _ in problem.integrand.calls.values()):
+            break
+        values.append(value)
+        sizes.append(size)
+        if not np.all(np.isfinite(size)):
+            if len(sizes) >= 4:
+                break
+            continue
+        if len(values) >= 2 and np.all(np.isfinite(values[-2])) and resolved:
+            error = np.abs(value - values[-2])
+            steady = np.all(np.abs(size - sizes[-2]) <= _SIZE_AGREES * size)
+            if steady and np.all(error <= rtol * _scale(value, size)):
                 return value, error
-        previous = value
-    if len(history) >= 2:
-        _check_divergence(history)
-        error = np.abs(history[-1] - history[-2])
-        if np.all(error <= 1e-5 * _scale(history[-1], size)):
-            return history[-1], error
+    _check_divergence(sizes)
+    if len(values) >= 2:
+        error = np.abs(values[-1] - values[-2])
+        if resolved and np.all(error <= 1e-5 * _scale(values[-1], sizes[-1])):
+            return values[-1], error
     raise BudgetExceeded(
         f"quadrature in {dims} dimensions needs more than {budget} evaluations",
         remedy='method="sobol", or a larger budget=',
@@ -96,32 +110,66 @@ def _finite(value: np.ndarray) -> np.ndarray:
     return value
 
 
-def _check_divergence(history: list[np.ndarray]) -> None:
-    sizes = [np.abs(h) for h in history]
-    infinite = not all(np.all(np.isfinite(h)) for h in history)
+def _check_divergence(sizes: list[np.ndarray]) -> None:
+    """Infinite values, or absolute integrals whose last increments do not shrink."""
     last = sizes[-4:]
-    growing = len(last) == 4 and any(
-        all(last[k + 1][b] > 1.2 * last[k][b] > 0 for k in range(3)) for b in range(len(last[0]))
-    )
+    infinite = sum(not np.all(np.isfinite(size)) for size in last) >= 2
+    growing = False
+    if len(last) == 4 and not infinite and all(np.all(np.isfinite(size)) for size in last):
+        steps = np.diff(np.stack(last), axis=0)
+        growing = bool(np.any(np.all(steps > _SIZE_AGREES * last[-1] / 4, axis=0) & (steps[-1] > 0.6 * steps[0])))
+        erratic = np.max(np.abs(steps), axis=0) > 0.1 * last[-1]
+        growing = growing or bool(np.any(erratic & (np.abs(steps[-1]) > _SIZE_AGREES * last[-1])))
     if infinite or growing:
         raise DivergentExpectation(
-            "an expectation is infinite or undefined: it grows with the range of integration",
-            remedy="the theorem needs functions bounded by exp(|x|^a), a < 2, and all moments of the laws",
+            "an expectation is infinite or undefined: the integral of the absolute value does not settle",
+            remedy="the theorem needs functions bounded by exp(|x|^a), a < 2, without poles, and all moments of the laws",
         )
 
 
-def _evaluate(problem: Numeric, at: Level, budget: int) -> tuple[np.ndarray, np.ndarray]:
-    grid = Grid(problem, at, budget)
-    for number, _ in problem.integrand.continuous:
-        grid.add_draw(number)
-    for j in range(problem.rank):
-        grid.add_coordinate(j)
-    evaluator = Evaluator(problem, variable_values(problem, grid.xi()), grid.draws)
+def _evaluate(problem: Numeric, at: Level, budget: int) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Value, integral of the absolute value, and whether smooth functions are resolved by the nodes."""
     with np.errstate(all="ignore"):
+        grid = Grid(problem, at, budget)
+        for number, _ in problem.integrand.continuous:
+            grid.add_draw(number)
+        for j in range(problem.rank):
+            grid.add_coordinate(j)
+        evaluator = Evaluator(problem, variable_values(problem, grid.xi()), grid.draws)
         f = evaluator.product() * gaussian_polynomial(problem, grid.xi())
-        weighted = f * grid.weight
-        weighted = np.where(grid.weight == 0, 0.0, weighted)
-        return weighted.sum(axis=1), np.abs(weighted).sum(axis=1)
+        weighted = np.where(grid.weight == 0, 0.0, f * grid.weight)
+        return weighted.sum(axis=1), np.abs(weighted).sum(axis=1), _resolved(problem, grid, evaluator)
+
+
+def _resolved(problem: Numeric, grid: Grid, evaluator: Evaluator) -> bool:
+    """No argument of a smooth function jumps over what the function may do in between.
+
+    Two coarse levels agree perfectly about a spike that both of them miss.
+    """
+    made = problem.integrand
+    line = problem.rank + len(made.continuous) == 1 and grid.weight.shape[1] > 2
+    for fn, args in made.calls.values():
+        if fn.pieces is not None or fn.kinks:  # polynomial pieces, or anchored at the breaks
+            continue
+        for arg in args:
+            if arg.rest:
+                if line and not _followed(np.broadcast_to(evaluator.argument(arg), grid.weight.shape), grid.weight):
+                    return False
+            elif arg.var is not None and np.any(np.abs(problem.factor[:, arg.var]) @ np.array(grid.spacing) > _RESOLVED):
+                return False
+    return True
+
+
+def _followed(u: np.ndarray, weight: np.ndarray) -> bool:
+    """A nonlinear argument on a line of nodes: slow where functions live (|u| < 10) and wherever it turns towards there."""
+    size, move = np.abs(u), np.abs(np.diff(u, axis=1))
+    matters = np.maximum(weight[:, 1:], weight[:, :-1]) > 1e-18
+    alive = (np.minimum(size[:, 1:], size[:, :-1]) < 10) | (u[:, 1:] * u[:, :-1] <= 0)
+    if np.any(alive & matters & (move > _RESOLVED)):
+        return False
+    turns = (size[:, 1:-1] < size[:, :-2]) & (size[:, 1:-1] < size[:, 2:]) & (weight[:, 1:-1] > 1e-18)
+    jump = np.maximum(move[:, 1:], move[:, :-1])
+    return not np.any(turns & (jump > _RESOLVED) & (size[:, 1:-1] - jump < 10))
 
 
 class Grid:
@@ -132,11 +180,13 @@ class Grid:
         self.coordinates = np.zeros((0, problem.batch, 1))
         self.weight = np.ones((problem.batch, 1))
         self.draws: dict[int, np.ndarray] = {}
+        self.spacing: list[float] = []
         self.kinked = [
             (number, fn.kinks, args[fn.kink_arg])
             for number, (fn, args) in problem.integrand.calls.items()
             if fn.kinks
         ]
+        self.singular = {number for number, _, _ in self.kinked if _singular(problem.integrand.calls[number][0])}
         self.reach = _reaches(problem)
         self.last = {number: _reach_of(problem, arg, self.reach) for number, _, arg in self.kinked}
 
@@ -190,8 +240,9 @@ class Grid:
         reach, step = self.at.reach, self.at.step
         if breaks is None:
             count = math.ceil(reach / step)
-            x = np.arange(-count, count + 1) * step
+            x = (np.arange(-count, count + 1) + _OFFSET) * step
             w = np.full(x.shape, step)
+            self.spacing.append(step)
         else:
             panels = max(2, math.ceil(2 * reach / self.at.panel))
             fixed = np.linspace(-reach, reach, panels + 1)
@@ -201,6 +252,7 @@ class Grid:
             if edges.size * _PANEL_NODES > self.budget:
                 raise _TooLarge
             x, w = _legendre(edges)
+            self.spacing.append(self.at.panel / 10)
         density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
         self._extend(x, w * density)
         self.coordinates = np.concatenate([self.coordinates, self._new[None]])
@@ -213,13 +265,21 @@ class Grid:
             if reach == j:
                 if arg.rest and any(self._uses(mono, j) for _, mono in arg.rest):
                     continue  # searched below, after the explicit ones
-                found += self._affine_breaks(arg, kinks, j)
+                found += self._around(number, self._affine_breaks(arg, kinks, j))
             elif reach > j and arg.var is not None and not arg.rest:
                 found += self._graded_breaks(arg, kinks, j)
         for number, kinks, arg in self.kinked:
             if self.last[number] == j and arg.rest and any(self._uses(mono, j) for _, mono in arg.rest):
-                found += self._searched_breaks(number, arg, kinks, j, found)
+                found += self._around(number, self._searched_breaks(number, arg, kinks, j, found))
         return np.concatenate(found, axis=2) if found else None
+
+    def _around(self, number: int, breaks: list[np.ndarray]) -> list[np.ndarray]:
+        """Panels graded geometrically towards the breaks of a function that is singular there, deeper at every level."""
+        if number not in self.singular or not breaks:
+            return breaks
+        distances = 0.25 ** np.arange(1, 7 + 3 * max(0, self.at.index))
+        graded = [np.concatenate([b + sign * distances for sign in (-1.0, 1.0)], axis=2) for b in breaks]
+        return breaks + graded
 
     def _uses(self, mono: tuple[tuple[int, int], ...], j: int) -> bool:
         return any(_reach(self.problem, a, self.reach) >= j for a, _ in mono)
@@ -282,6 +342,7 @@ class Grid:
         out: list[np.ndarray] = []
         for kink in kinks:
             f = at_scan - kink
+            out += _touching(scan, f, lambda points, kink=kink: value(points) - kink)
             change = (f[:, :, :-1] * f[:, :, 1:]) < 0
             most = int(change.sum(axis=2).max(initial=0))
             if most == 0:
@@ -304,6 +365,43 @@ class Grid:
                     break
             out.append(np.where(real, trial, 0.0))
         return out
+
+
+def _touching(scan: np.ndarray, f: np.ndarray, value: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
+    """Double roots, as of x**2 at 0: minima of |f| on the scan that golden-section search takes to zero."""
+    size = np.abs(f)
+    low = (size[:, :, 1:-1] < size[:, :, :-2]) & (size[:, :, 1:-1] <= size[:, :, 2:])
+    low &= (f[:, :, :-2] * f[:, :, 1:-1] >= 0) & (f[:, :, 1:-1] * f[:, :, 2:] >= 0)
+    most = int(low.sum(axis=2).max(initial=0))
+    if most == 0:
+        return []
+    rank = np.argsort(~low, axis=2, kind="stable")[:, :, :most]
+    left, right = (np.take_along_axis(s, rank, axis=2) for s in (scan[:, :, :-2], scan[:, :, 2:]))
+    height = np.take_along_axis(size[:, :, :-2], rank, axis=2)
+    golden = 0.5 * (math.sqrt(5) - 1)
+    for _ in range(45):
+        a, b = right - golden * (right - left), left + golden * (right - left)
+        smaller = np.abs(value(a)) < np.abs(value(b))
+        left, right = np.where(smaller, left, a), np.where(smaller, b, right)
+    middle = 0.5 * (left + right)
+    centre, at_centre = (np.take_along_axis(s[:, :, 1:-1], rank, axis=2) for s in (scan, size))
+    depth = np.abs(value(middle))
+    middle, depth = np.where(at_centre <= depth, centre, middle), np.minimum(at_centre, depth)
+    touching = np.take_along_axis(low, rank, axis=2) & (depth <= 1e-10 * height)
+    return [np.where(touching, middle, 0.0)] if np.any(touching) else []
+
+
+def _singular(fn: Nonlinearity) -> bool:
+    """Whether a function is infinite or has an infinite slope at a kink, as log, sqrt and 1/x at 0."""
+    if fn.arity != 1 or fn.pieces is not None:
+        return False
+    for kink in fn.kinks:
+        for side in (-1.0, 1.0):
+            with np.errstate(all="ignore"):
+                near, far = (float(fn.fn(np.float64(kink + side * d))) for d in (1e-12, 1e-6))
+            if math.isfinite(far) and not abs(near - far) <= 1e-4:
+                return True
+    return False
 
 
 def _reach(problem: Numeric, a: int, reaches: dict[int, int]) -> int:

@@ -20,6 +20,7 @@ from ..normal import Atoms, Draw, Form, Func, Hat, Initial, is_zero
 from .integrand import RANK_TOLERANCE, CovOf
 
 _MAX_DIMENSION = 21201
+_DOMINANT = 0.3
 _MAX_BYTES = 6 * 2**30
 
 
@@ -130,7 +131,15 @@ class Sampler:
         """R sample means of a product of one or two forms."""
         draws = self._draws(*forms)
         first, second = (self.form(forms[0]), self.form(forms[1]) if len(forms) > 1 else np.ones((self.replicates, 1)))
-        return self._checked(self._mean(first, second, draws))
+        product = first * second
+        size = np.abs(product)
+        # a heavy tail without a mean shows as one point that carries a good part of the sum
+        if np.any(size.max(axis=1) > _DOMINANT * size.sum(axis=1)) and size.shape[1] > 1000:
+            raise DivergentExpectation(
+                "a sampled expectation is dominated by single points: it seems to be infinite",
+                remedy="check for poles (division, tan) and for functions that grow like exp(x**2)",
+            )
+        return self._checked(self._mean(product, np.ones((self.replicates, 1)), draws))
 
     def regression(self, variables: list[Form], target: Form) -> tuple[np.ndarray, np.ndarray]:
         """Sample second moments of variables (R, v, v) and with the target (R, v), all on the same points.

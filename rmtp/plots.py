@@ -1,0 +1,427 @@
+"""Figures. The only module that imports matplotlib, and only inside functions.
+
+Every function takes an Axes or makes a figure, and returns the Axes. Without ``ax`` the figure belongs to pyplot, so
+that ``plt.show()`` shows it; reports use `figure`, which leaves no global state behind.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from .errors import BadParameter
+from .normal import Hat, Initial
+from .sample import generator, positive, sample
+
+# Okabe & Ito's palette: distinct under every common colour blindness, and in grey
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+GREY = "#777777"
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_CURVE_SAMPLES = 400_000
+_BINS = 600
+_ATOM_SHARE = 1e-3  # a value that comes back in more than this share of the samples is an atom
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Fonts for a talk and a palette safe for colour blindness, for the figures made inside.
+
+    Examples
+    --------
+    >>> with style():
+    ...     fig, ax = figure()
+    >>> ax.xaxis.label.get_size()
+    15.0
+    """
+    import matplotlib as mpl
+    from matplotlib.rcsetup import cycler
+
+    settings: Any = {
+        "font.size": 14,
+        "axes.labelsize": 15,
+        "axes.titlesize": 15,
+        "legend.fontsize": 12,
+        "xtick.labelsize": 13,
+        "ytick.labelsize": 13,
+        "lines.linewidth": 2.2,
+        "lines.markersize": 7,
+        "axes.prop_cycle": cycler(color=PALETTE),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.alpha": 0.25,
+        "legend.framealpha": 0.85,
+        "legend.edgecolor": "none",
+        "savefig.dpi": 120,
+        "figure.dpi": 100,
+    }
+    with mpl.rc_context(settings):
+        yield
+
+
+def figure(width: float = 7.2, height: float = 4.8) -> tuple[Any, Any]:
+    """A figure of its own with one Axes (inches), outside pyplot's list of open figures.
+
+    Examples
+    --------
+    >>> fig, ax = figure()
+    >>> to_png_base64(fig)[:8]
+    'iVBORw0K'
+    """
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(width, height), layout="constrained")
+    return fig, fig.subplots()
+
+
+def to_png_base64(fig: Any) -> str:
+    """The figure as base64 text of a PNG, for ``<img src="data:image/png;base64,...">``."""
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png")
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+@contextmanager
+def _axes(ax: Any) -> Iterator[Any]:
+    """The Axes given, or a new one, in our style."""
+    with style():
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            _, ax = plt.subplots(figsize=(7.2, 4.8), layout="constrained")
+        yield ax
+
+
+# ---------------------------------------------------------------------------------------------
+# the law of Z
+
+
+def plot_zlaw(law: Any, ax: Any = None, *, width: int | None = None, rng: Any = 0, **line: Any) -> Any:
+    """The density of Z; with `width`, over a histogram of the coordinates of one finite draw.
+
+    Exact where Z is Gaussian; else a smoothed histogram of 400 000 samples of Z, which rounds corners off over about
+    one part in a hundred of the range. Atoms are drawn as stems whose height is their probability.
+
+    Parameters
+    ----------
+    law : ZLaw
+    ax : Axes, optional
+    width : int, optional
+        Base width of a draw of the vector itself.
+    rng : Generator or int, optional
+        For the samples and the draw.
+    **line
+        Passed to ``ax.plot`` for the curve.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    BadParameter
+        If `width` is given for a part of a vector (``law.zhat``, one entry of a finite axis).
+
+    Examples
+    --------
+    >>> import rmtp
+    >>> n = rmtp.Dim("n")
+    >>> W, x = rmtp.Gaussian(n, n), rmtp.Normal(n)
+    >>> ax = plot_zlaw(rmtp.limit(W @ x), figure()[1], width=500)
+    >>> ax.get_ylabel()
+    'probability density'
+    """
+    for_curve, for_draw = generator(rng).spawn(2)
+    drawn = None
+    if width is not None:
+        if law._handle is None:
+            raise BadParameter("a part of a vector has no draw of its own", remedy="plot it without width=")
+        drawn = sample(law._handle, positive(width, "width"), for_draw)
+    points, density, atoms = _density(law, for_curve)
+    with _axes(ax) as axes:
+        if drawn is not None and len(points):
+            smooth = drawn[~np.isin(drawn, [value for value, _ in atoms])]
+            bins = min(60, max(12, int(2 * len(drawn) ** (1 / 3))))
+            counts, edges = np.histogram(smooth, bins=bins, range=(points[0], points[-1]))
+            heights, name = counts / (len(drawn) * np.diff(edges)), f"one draw, {len(drawn)} coordinates"
+            axes.stairs(heights, edges, fill=True, color=PALETTE[5], alpha=0.45, label=name)
+        if len(points):
+            axes.plot(points, density, **{"color": PALETTE[0], "label": "limit Z", **line})
+        for k, (value, mass) in enumerate(atoms):
+            label = "atoms of Z" if k == 0 else None
+            axes.vlines(value, 0, mass, color=PALETTE[1], linewidth=3, label=label)
+            axes.plot([value], [mass], "o", color=PALETTE[1])
+        if drawn is not None and atoms:
+            values = [value for value, _ in atoms]
+            shares = [float(np.mean(drawn == value)) for value in values]
+            axes.plot(
+                values,
+                shares,
+                "o",
+                mfc="none",
+                mew=2,
+                ms=13,
+                color=PALETTE[5],
+                label=f"shares in a draw of {len(drawn)}",
+            )
+        axes.set_ylim(0, 1.15 * axes.get_ylim()[1])
+        axes.set_xlabel("value of one coordinate")
+        what = ["probability density"] * bool(len(points)) + ["probability of an atom"] * bool(atoms)
+        axes.set_ylabel(", ".join(what))
+        if drawn is not None or atoms:
+            axes.legend()
+    return axes
+
+
+def _density(law: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, list[tuple[float, float]]]:
+    """Points and density of the continuous part of Z, and its atoms (value, probability)."""
+    mean, std = float(law.mean), float(law.std)
+    if std == 0:
+        return np.empty(0), np.empty(0), [(mean, 1.0)]
+    if _is_gaussian(law):
+        points = mean + std * np.linspace(-4, 4, 401)
+        return points, np.exp(-(((points - mean) / std) ** 2) / 2) / (std * np.sqrt(2 * np.pi)), []
+    values = law.rvs(_CURVE_SAMPLES, rng)
+    distinct, counts = np.unique(values, return_counts=True)
+    heavy = counts > _ATOM_SHARE * len(values)
+    atoms = [(float(v), float(c) / len(values)) for v, c in zip(distinct[heavy], counts[heavy], strict=True)]
+    smooth = values[~np.isin(values, distinct[heavy])]
+    if len(smooth) < _ATOM_SHARE * len(values):
+        return np.empty(0), np.empty(0), atoms
+    low, high = np.quantile(smooth, [5e-4, 1 - 5e-4])
+    bandwidth = max(min(smooth.std(), (high - low) / 4) * len(smooth) ** -0.2, (high - low) / _BINS)
+    # the samples' own ends are reflected, which keeps the density of a law with a hard edge (tanh) up to the edge
+    first, last = max(smooth.min(), low - 5 * bandwidth), min(smooth.max(), high + 5 * bandwidth)
+    counts, edges = np.histogram(smooth, bins=_BINS, range=(first, last))
+    bins = bandwidth * _BINS / (last - first)
+    density = ndimage.gaussian_filter1d(counts / (len(values) * np.diff(edges)), bins, mode="reflect")
+    points = (edges[:-1] + edges[1:]) / 2
+    shown = (points >= low) & (points <= high)
+    return points[shown], density[shown], atoms
+
+
+def _is_gaussian(law: Any) -> bool:
+    """Whether Z is an affine function of Gaussians."""
+    table = law._theorem.atoms.table
+    return all(
+        sum(power for _, power in mono) <= 1 and all(isinstance(table[a], Hat | Initial) for a, _ in mono)
+        for mono in law._form.terms
+    )
+
+
+# ---------------------------------------------------------------------------------------------
+# finite widths against limits
+
+
+def plot_verification(v: Any, ax: Any = None) -> Any:
+    """Finite means with two standard errors against the width n, over the limit and its error.
+
+    Parameters
+    ----------
+    v : Verification
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    with _axes(ax) as axes:
+        _limit_line(axes, v.limit)
+        if len(v.widths) > 1:
+            n = np.geomspace(v.widths[0], v.widths[-1], 100)
+            axes.plot(n, v.fitted(n), ":", color=PALETTE[0], linewidth=1.6, label=r"fit $L + c/n$")
+        axes.errorbar(
+            v.widths, v.mean, 2 * v.se, fmt="o", color=PALETTE[0], capsize=4, label="mean ± 2 standard errors"
+        )
+        _width_axis(axes, v.widths)
+        axes.set_ylabel(_short(v.expression) or "average")
+        axes.set_title(f"z = {v.score:+.2f} at infinite width", loc="left")
+        axes.legend()
+    return axes
+
+
+def plot_universality(checks: Mapping[str, Any], ax: Any = None) -> Any:
+    """One colour per entry law of the matrices, slightly apart; all tend to one limit.
+
+    Parameters
+    ----------
+    checks : dict of Verification by entry law
+        As `verify` returns it for several laws.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    if not checks:
+        raise BadParameter("no verifications to plot", remedy='verify(..., entries=("gaussian", "rademacher"))')
+    first = next(iter(checks.values()))
+    with _axes(ax) as axes:
+        _limit_line(axes, first.limit)
+        shift = np.linspace(-0.06, 0.06, len(checks)) if len(checks) > 1 else [0.0]
+        for k, (law, v) in enumerate(checks.items()):
+            marker, colour = _MARKERS[k % len(_MARKERS)], PALETTE[k % len(PALETTE)]
+            n = np.array(v.widths) * np.exp(shift[k])
+            axes.errorbar(n, v.mean, 2 * v.se, fmt=marker, color=colour, capsize=4, label=f"{law} entries")
+        _width_axis(axes, first.widths)
+        axes.set_ylabel(_short(first.expression) or "average")
+        axes.legend()
+    return axes
+
+
+def plot_trajectory(
+    steps: Sequence[float],
+    curves: Mapping[str, Any],
+    finite: Mapping[str, tuple[Any, Any]] | None = None,
+    naive: Mapping[str, Any] | None = None,
+    ax: Any = None,
+    *,
+    log: bool = False,
+    xlabel: str = "step",
+    ylabel: str = "average over the width",
+) -> Any:
+    """Limits over the steps of an algorithm as lines, samples as points, naive answers dashed.
+
+    Parameters
+    ----------
+    steps : sequence of numbers
+    curves : dict
+        Label to the limits at each step (numbers or Estimates).
+    finite : dict, optional
+        Label to (means, standard errors); drawn with two standard errors, in the colour of the curve of that label.
+    naive : dict, optional
+        Label to what is claimed without Z-Dot; dashed, in the colour of the curve of that label.
+    ax : Axes, optional
+    log : bool
+        A logarithmic vertical axis.
+    xlabel, ylabel : str
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    BadParameter
+        If a curve has another length than `steps`.
+
+    Examples
+    --------
+    >>> ax = plot_trajectory([1, 2], {"mse": [1.0, 0.5]}, {"mse": ([0.9, 0.6], [0.1, 0.1])}, ax=figure()[1])
+    >>> ax.get_xlabel()
+    'step'
+    """
+    finite, naive = dict(finite or {}), dict(naive or {})
+    labels = list(dict.fromkeys([*curves, *finite, *naive]))
+    colour = {label: PALETTE[k % len(PALETTE)] for k, label in enumerate(labels)}
+    with _axes(ax) as axes:
+        for label, values in curves.items():
+            axes.plot(steps, _numbers(values, steps, label), color=colour[label], label=f"{label}: limit")
+        for label, values in naive.items():
+            row = _numbers(values, steps, label)
+            axes.plot(steps, row, "--", color=colour[label], alpha=0.8, label=f"{label}: naive (no Z-Dot)")
+        for k, (label, (means, errors)) in enumerate(finite.items()):
+            rows = _numbers(means, steps, label), 2 * _numbers(errors, steps, label)
+            marker = _MARKERS[k % len(_MARKERS)]
+            axes.errorbar(steps, *rows, fmt=marker, color=colour[label], capsize=3, label=f"{label}: sampled ± 2 se")
+        if log:
+            axes.set_yscale("log")
+        if all(float(s).is_integer() for s in steps):
+            _integer_axis(axes)
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel(ylabel)
+        axes.legend()
+    return axes
+
+
+def plot_moments(
+    ks: Sequence[int],
+    engine: Sequence[Any],
+    analytic: Sequence[Any] | None = None,
+    sampled: Sequence[float] | None = None,
+    errors: Sequence[float] | None = None,
+    *,
+    ax: Any = None,
+    ylabel: str = r"$k$-th moment",
+) -> Any:
+    """Moments of order k: the engine's, the analytic ones, and those of samples.
+
+    Parameters
+    ----------
+    ks : sequence of int
+    engine, analytic : sequence of numbers or Estimates
+    sampled, errors : sequence of float, optional
+        Means and standard errors (drawn doubled).
+    ax : Axes, optional
+    ylabel : str
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    The vertical axis is logarithmic if all values are positive and span more than a factor of 50.
+    """
+    computed = _numbers(engine, ks, "engine")
+    with _axes(ax) as axes:
+        if analytic is not None:
+            known = _numbers(analytic, ks, "analytic")
+            axes.plot(ks, known, "-", color=GREY, linewidth=1.6, label="analytic")
+        axes.plot(ks, computed, "o", mfc="none", mew=2, ms=10, color=PALETTE[0], label="engine")
+        if sampled is not None:
+            means = _numbers(sampled, ks, "sampled")
+            spread = np.zeros(len(ks)) if errors is None else 2 * _numbers(errors, ks, "errors")
+            axes.errorbar(ks, means, spread, fmt="s", ms=4, color=PALETTE[1], capsize=4, label="sampled ± 2 se")
+        if np.all(computed > 0) and computed.max() > 50 * computed.min():
+            axes.set_yscale("log")
+        _integer_axis(axes)
+        axes.set_xlabel(r"order $k$")
+        axes.set_ylabel(ylabel)
+        axes.legend()
+    return axes
+
+
+# ---------------------------------------------------------------------------------------------
+# parts
+
+
+def _limit_line(ax: Any, limit: Any) -> None:
+    value, error = float(limit.value), float(limit.error)
+    name = "claim" if limit.method == "claim" else f"limit ({limit.method})"
+    ax.axhline(value, color=PALETTE[6], linewidth=1.8, label=f"{name}: {value:.6g}")
+    if error:
+        ax.axhspan(value - 2 * error, value + 2 * error, color=PALETTE[6], alpha=0.12, linewidth=0)
+
+
+def _width_axis(ax: Any, widths: Sequence[int]) -> None:
+    from matplotlib.ticker import NullLocator
+
+    ax.set_xscale("log")
+    ax.set_xticks(list(widths), [str(n) for n in widths])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel("width n (coordinates)")
+
+
+def _integer_axis(ax: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _numbers(values: Any, steps: Sequence[Any], label: str) -> np.ndarray:
+    row = np.array([float(value) for value in values])
+    if len(row) != len(steps):
+        raise BadParameter(f"{label}: {len(row)} values for {len(steps)} points", remedy="one value per point")
+    return row
+
+
+def _short(text: str, most: int = 40) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."

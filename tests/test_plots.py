@@ -1,0 +1,162 @@
+"""Figures: what they show is what was computed, and matplotlib stays away until it is asked for."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import scipy.stats
+from scipy.special import ndtr
+
+import rmtp
+from rmtp import plots
+from rmtp.errors import BadParameter
+
+
+@pytest.fixture
+def ax():
+    return plots.figure()[1]
+
+
+def setting():
+    n = rmtp.Dim("n")
+    W, x = rmtp.Gaussian(n, n, name="W"), rmtp.Normal(n, name="x")
+    return n, W, x
+
+
+def curve(ax, label="limit Z"):
+    (line,) = [item for item in ax.get_lines() if item.get_label() == label]
+    return line.get_xdata(), line.get_ydata()
+
+
+def test_import_rmtp_leaves_matplotlib_alone():
+    code = "import sys, rmtp; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    code = "import sys, rmtp.plots; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_gaussian_law_is_drawn_exactly(ax):
+    _, W, x = setting()
+    z, density = curve(plots.plot_zlaw(rmtp.limit(W.T @ (W @ x) + 3), ax))
+    assert np.allclose(density, scipy.stats.norm(3, np.sqrt(2)).pdf(z), rtol=1e-12)
+
+
+def test_a_smoothed_density_is_near_the_true_one(ax):
+    """exp(Wx/2) is lognormal; smoothing costs less than 3 % of the peak anywhere."""
+    _, W, x = setting()
+    z, density = curve(plots.plot_zlaw(rmtp.limit(np.exp(0.5 * (W @ x))), ax))
+    true = scipy.stats.lognorm(0.5).pdf(z)
+    assert np.abs(density - true).max() < 0.03 * true.max()
+    assert abs(np.trapezoid(density, z) - 1) < 0.005
+
+
+def test_a_hard_edge_keeps_its_density(ax):
+    """ndtr(Wx) is uniform on (0, 1), up to both edges."""
+    _, W, x = setting()
+    z, density = curve(plots.plot_zlaw(rmtp.limit(ndtr(W @ x)), ax))
+    assert z[0] < 0.01 and z[-1] > 0.99
+    assert np.abs(density - 1).max() < 0.05
+
+
+def test_atoms_are_stems(ax):
+    _, W, x = setting()
+    plots.plot_zlaw(rmtp.limit(rmtp.relu(W @ x)), ax, width=300)
+    z, density = curve(ax)
+    assert abs(np.trapezoid(density, z) - 0.5) < 0.01  # the other half sits at 0
+    (stem,) = [item for item in ax.get_lines() if len(item.get_xdata()) == 1 and item.get_markerfacecolor() != "none"]
+    assert stem.get_xdata()[0] == 0 and abs(stem.get_ydata()[0] - 0.5) < 0.005
+
+
+def test_laws_of_atoms_only_and_of_constants(ax):
+    n, _, _ = setting()
+    plots.plot_zlaw(rmtp.limit(rmtp.IID(n, [0, 1, 1, 3])), ax, width=50)
+    assert ax.get_ylabel() == "probability of an atom"
+    plots.plot_zlaw(rmtp.limit(rmtp.constant(n, 2)), plots.figure()[1])
+
+
+def test_the_histogram_is_of_one_draw(ax):
+    _, W, x = setting()
+    plots.plot_zlaw(rmtp.limit(np.tanh(W @ x)), ax, width=700)
+    (bars,) = ax.patches
+    heights, edges, _ = bars.get_data()
+    assert 0.98 < np.sum(heights * np.diff(edges)) <= 1 + 1e-12
+    assert "700" in bars.get_label()
+    with pytest.raises(BadParameter):
+        plots.plot_zlaw(rmtp.limit(W @ x).zhat, width=100)
+
+
+def test_verification(ax):
+    _, W, x = setting()
+    check = rmtp.verify(np.mean((W @ x) ** 2), (20, 40, 80), 20)
+    assert check.plot(ax) is ax
+    (points,) = ax.containers
+    assert np.array_equal(points[0].get_xdata(), check.widths)
+    assert np.allclose(points[0].get_ydata(), check.mean)
+    (bars,) = points[2]
+    assert np.allclose([seg[1, 1] - seg[0, 1] for seg in bars.get_segments()], 4 * check.se)
+    assert ax.get_xscale() == "log" and "width n" in ax.get_xlabel()
+    n = np.geomspace(20, 80, 100)
+    value, _ = check.extrapolated
+    _, fitted = curve(ax, r"fit $L + c/n$")
+    assert np.ptp((fitted - value) * n) < 1e-9  # the fit drawn is L + c/n with the L of the verdict
+
+
+def test_the_error_of_a_limit_is_a_band(ax):
+    vague = rmtp.Verification(rmtp.Estimate(1.0, 0.1, "sobol"), (10, 20), (np.arange(1.0, 4.0), np.arange(3.0)))
+    plots.plot_verification(vague, ax)
+    (band,) = ax.patches
+    assert np.isclose(band.get_height(), 0.4)
+
+
+def test_universality(ax):
+    _, W, x = setting()
+    checks = rmtp.verify(np.mean((W @ x) ** 2), (20, 40), 5, entries=("gaussian", "sparse"))
+    plots.plot_universality(checks, ax)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert {"gaussian entries", "sparse entries"} < set(labels)
+    with pytest.raises(BadParameter):
+        plots.plot_universality({})
+
+
+def test_trajectory(ax):
+    steps = [1, 2, 3]
+    finite = {"a": ([1.1, 0.6, 0.2], [0.1, 0.1, 0.1])}
+    limits = [rmtp.Estimate(v, 0, "exact") for v in (1.0, 0.5, 0.25)]
+    plots.plot_trajectory(steps, {"a": limits, "b": [3, 2, 1]}, finite, {"a": [1, 1, 1]}, ax, log=True)
+    assert ax.get_yscale() == "log"
+    assert np.array_equal(curve(ax, "a: limit")[1], [1.0, 0.5, 0.25])
+    dashed = [item for item in ax.get_lines() if item.get_linestyle() == "--"]
+    (solid,) = [item for item in ax.get_lines() if item.get_label() == "a: limit"]
+    assert [item.get_color() for item in dashed] == [solid.get_color()]
+    with pytest.raises(BadParameter, match="2 values for 3 points"):
+        plots.plot_trajectory(steps, {"a": [1, 2]})
+
+
+def test_moments(ax):
+    plots.plot_moments([2, 4, 6, 8, 10], [1, 2, 5, 14, 42], [1, 2, 5, 14, 42], [1, 2, 5, 14, 43], [0.1] * 5, ax=ax)
+    assert ax.get_yscale() == "linear"
+    plots.plot_moments([2, 12], [1, 132], ax=ax)
+    assert ax.get_yscale() == "log"
+
+
+def test_figures_of_their_own_belong_to_pyplot_and_style_leaves_no_trace():
+    before = dict(matplotlib.rcParams)
+    made = plots.plot_moments([1, 2], [1, 2])
+    assert made.figure.number in plt.get_fignums()
+    plt.close(made.figure)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_png():
+    fig, ax = plots.figure()
+    ax.plot([1, 2])
+    assert base64.b64decode(plots.to_png_base64(fig)).startswith(b"\x89PNG\r\n\x1a\n")
