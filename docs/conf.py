@@ -1,18 +1,20 @@
 """Sphinx configuration."""
 
+import re
 from importlib.metadata import version as installed_version
+from typing import Any
 
 project = "rmtp"
 author = "the rmtp authors"
 copyright = "2026, the rmtp authors"
 release = version = installed_version("rmtp")
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "sphinx.ext.doctest"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
 html_theme = "alabaster"
 html_theme_options = {
     "description": "Limits of wide random computations",
     "fixed_sidebar": True,
-    "page_width": "1060px",
+    "page_width": "1100px",
 }
 html_show_sphinx = False
 exclude_patterns = ["_build"]
@@ -21,7 +23,15 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"exclude-members": "__init__, __weakref__"}
 
-# every page imports what its examples use; these two lines are understood
-doctest_global_setup = "import numpy as np\nimport rmtp"
+
+def bars_are_absolute_values(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """In a docstring |x| is a number, not a substitution."""
+    for k, line in enumerate(lines):
+        if not line.lstrip().startswith((">>>", "...")):
+            parts = re.split(r"(``.*?``)", line)
+            lines[k] = "".join(p if p.startswith("``") else re.sub(r"(?<!\\)\|", r"\\|", p) for p in parts)
+
+
+def setup(app: Any) -> None:
+    app.connect("autodoc-process-docstring", bars_are_absolute_values)

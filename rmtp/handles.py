@@ -17,7 +17,7 @@ import numpy as np
 from . import nonlinearity as nl
 from .ensembles import Dim, Number
 from .errors import AxisError, BadParameter, DimensionMismatch, TracedBranch, UnsupportedOperation, WrongSide
-from .program import (
+from .instructions import (
     Apply,
     Arithmetic,
     Average,
@@ -29,6 +29,7 @@ from .program import (
     Parameter,
     RandomMatrix,
 )
+from .printing import handle_text
 
 Axes = tuple[tuple[str, int], ...]
 
@@ -90,8 +91,6 @@ class Node(np.lib.mixins.NDArrayOperatorsMixin):
         return _sum(self, axis)
 
     def __repr__(self) -> str:
-        from .printing import handle_text  # printing reads programs, so it sits above this module
-
         return handle_text(self)
 
     def __getitem__(self, index: Any) -> Any:
@@ -205,7 +204,7 @@ class Matrix:
         if x.dim != self.cols:
             turned = x.dim == self.rows
             raise (WrongSide if turned else DimensionMismatch)(
-                f"{self!r} @ {x!r}: the matrix takes width {self.cols.name}, the vector has width {x.dim.name}",
+                f"{self!r} @ {x!r}: the matrix takes width {self.cols.name}, the vector has width {x.shape[0].name}",
                 remedy=f"use {self.T!r} @ x" if turned else "check the widths of the matrix and the vector",
             )
         return Vector(MatVec(self.source, self.transposed), (x,), self.rows, x.axes)
@@ -251,10 +250,11 @@ def as_node(value: Any) -> Node:
         array = np.asarray(value)
         _check_finite(array)
         return Scalar(Parameter(array), (), None, tuple(("", size) for size in array.shape))
-    return Scalar(Parameter(_plain(value)))
+    return Scalar(Parameter(plain(value)))
 
 
-def _plain(value: Any) -> Number:
+def plain(value: Any) -> Number:
+    """A Python number: integers as Fractions, NumPy scalars unpacked."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.item()
     if isinstance(value, bool):
@@ -294,7 +294,7 @@ def parameter(value: Any) -> Scalar:
     """
     array = np.asarray(value)
     if not array.ndim:
-        return Scalar(Parameter(_plain(value)))
+        return Scalar(Parameter(plain(value)))
     _check_finite(array)
     return Scalar(Parameter(array, swept=True))
 
@@ -347,7 +347,7 @@ def power(base: Any, exponent: Any) -> Any:
         if isinstance(base, Node) or float(base) <= 0:
             raise UnsupportedOperation("a power with a symbolic exponent", remedy="np.exp(y * np.log(x)), or elementwise")
         return apply(nl.EXP, apply(MULTIPLY, exponent, float(np.log(base))))
-    exponent = _plain(exponent)
+    exponent = plain(exponent)
     if exponent == int(exponent) and abs(exponent) < 10_000:
         k = int(exponent)
         if k >= 0:
@@ -381,7 +381,7 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Any:
     """np.clip: one piecewise linear function for numbers, relus for symbolic bounds."""
     if low is not None and high is not None and not isinstance(low, Node) and not isinstance(high, Node):
         if np.ndim(low) == 0 and np.ndim(high) == 0 and low <= high:
-            return apply(nl.clip(_plain(low), _plain(high)), x)
+            return apply(nl.clip(plain(low), plain(high)), x)
     x = x if low is None else maximum(x, low)
     return x if high is None else minimum(x, high)
 
@@ -394,7 +394,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 def _heaviside(x: Any, at_zero: Any) -> Any:
     if isinstance(at_zero, Node):
         raise UnsupportedOperation("np.heaviside with a symbolic value at 0", remedy="give a number")
-    return apply(nl.heaviside(_plain(at_zero)), x)
+    return apply(nl.heaviside(plain(at_zero)), x)
 
 
 def _not(x: Any) -> Any:
@@ -551,7 +551,7 @@ def _like(value: Any) -> Callable[..., Any]:
         number = fill[0] if fill else value
         if x.dim is None:
             return as_node(number)
-        return Vector(Init(ConstantSource(x.dim, _plain(number))), (), x.dim) if not x.axes else x * 0 + number
+        return Vector(Init(ConstantSource(x.dim, plain(number))), (), x.dim) if not x.axes else x * 0 + number
 
     return make
 

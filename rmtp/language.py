@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtr
 
 from . import nonlinearity as nl
 from .ensembles import ENTRY_LAWS, Dim, Ensemble, Number, draw_iid, draw_symmetric, variance_of
 from .errors import BadParameter, NotPSD
-from .handles import Matrix, Node, Vector, _plain, apply, where
+from .handles import Matrix, Node, Vector, apply, plain
 from .laws import as_law
-from .program import ConstantSource, IIDSource, Init, NormalGroup, Program, RandomMatrix, lower
+from .instructions import ConstantSource, IIDSource, Init, NormalGroup, RandomMatrix
+from .program import Program, lower
 
 _PSD_TOLERANCE = 1e-10
 
@@ -70,7 +72,7 @@ def Normal(
             f"Normal: mean of shape {np.shape(mean)} and cov of shape {np.shape(cov)}",
             remedy="k means and a k x k covariance",
         )
-    exact = tuple(tuple(_plain(c) for c in row) for row in rows)
+    exact = tuple(tuple(plain(c) for c in row) for row in rows)
     matrix = np.array(exact, dtype=float)
     if not np.allclose(matrix, matrix.T, rtol=1e-12, atol=0):
         raise NotPSD(f"the covariance {matrix.tolist()} is not symmetric", remedy="give a symmetric matrix")
@@ -80,7 +82,7 @@ def Normal(
             f"the covariance {matrix.tolist()} has the eigenvalue {smallest:.3g}",
             remedy="a covariance is positive semidefinite; note that cov holds variances, not standard deviations",
         )
-    group = NormalGroup(_dim(dim), tuple(_plain(m) for m in means), exact)
+    group = NormalGroup(_dim(dim), tuple(plain(m) for m in means), exact)
     if axis is not None:
         return Vector(Init(group, None), (), group.dim, ((axis, k),), str(name))
     names = [name] * k if isinstance(name, str) else list(name)
@@ -142,7 +144,7 @@ def constant(dim: Dim, value: Number, *, name: str = "") -> Vector:
     >>> rmtp.limit(np.mean(rmtp.constant(rmtp.Dim("n"), 3)), exact=True).value
     Fraction(3, 1)
     """
-    return Vector(Init(ConstantSource(_dim(dim), _plain(value))), (), dim, (), name)
+    return Vector(Init(ConstantSource(_dim(dim), plain(value))), (), dim, (), name)
 
 
 def Gaussian(
@@ -254,16 +256,21 @@ def elementwise(
     0.2066214
     """
     made: dict[int, nl.Nonlinearity] = {}
+    slopes = tuple(derivative) if isinstance(derivative, list | tuple) else derivative
+
+    def build(arity: int) -> nl.Nonlinearity:
+        return nl.user(f, slopes, tuple(kinks), arity=arity, name=name)
 
     def function(*args: Any) -> Any:
         if not any(isinstance(a, Node) for a in args):
             return f(*args)
         if len(args) not in made:
-            made[len(args)] = nl.user(f, derivative, tuple(kinks), arity=len(args), name=name)
+            made[len(args)] = build(len(args))
         return apply(made[len(args)], *args)
 
-    nl.user(f, derivative, tuple(kinks), arity=len(derivative) if isinstance(derivative, list | tuple) else 1, name=name)
-    function.__name__ = name or getattr(f, "__name__", "f")
+    first = build(len(slopes) if isinstance(slopes, tuple) else 1)  # a bad argument is refused here, not at first use
+    made[first.arity] = first
+    function.__name__ = str(name or getattr(f, "__name__", "f"))
     return function
 
 
@@ -318,7 +325,7 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
     >>> float(rmtp.leaky_relu(-2.0, 0.5))
     -1.0
     """
-    return apply(nl.leaky_relu(_plain(slope)), x) if isinstance(x, Node) else np.where(x > 0, x, slope * x)
+    return apply(nl.leaky_relu(plain(slope)), x) if isinstance(x, Node) else np.where(x > 0, x, slope * x)
 
 
 def gelu(x: Any) -> Any:
@@ -330,8 +337,6 @@ def gelu(x: Any) -> Any:
     >>> float(rmtp.gelu(0.0))
     0.0
     """
-    from scipy.special import ndtr
-
     return x * ndtr(x)
 
 
@@ -378,5 +383,4 @@ __all__ = [
     "relu",
     "soft_threshold",
     "softplus",
-    "where",
 ]

@@ -35,7 +35,7 @@ from .handles import Node
 from .language import program as program_of
 from .laws import Atom, GaussianLaw
 from .normal import Atoms, Draw, Form, Func, Hat, Initial, Mono, add, constant, is_zero, scale, times
-from .program import (
+from .instructions import (
     Apply,
     Arithmetic,
     Average,
@@ -47,9 +47,10 @@ from .program import (
     MatVec,
     NormalGroup,
     Parameter,
-    Program,
     RandomMatrix,
 )
+from .program import Program
+from .progress import progress
 from .results import Estimate
 from .ring import converter, precision
 from .sweeps import at_point, sweep_shape
@@ -58,15 +59,11 @@ from .zlaw import ZLaw
 _MAX_DEGREE = 60  # beyond this, floats lose more in an expanded polynomial than in quadrature
 _MAX_POWER_TERMS = 3000
 
-PRODUCT = nl.Nonlinearity(
-    name="product",
-    fn=np.multiply,
-    arity=2,
-    partials=lambda: (_SECOND, _FIRST),
-    mp=lambda ctx, a, b: a * b,
-)
 _FIRST = nl.Nonlinearity(name="first", fn=lambda a, b: a + 0 * b, arity=2, mp=lambda ctx, a, b: a)
 _SECOND = nl.Nonlinearity(name="second", fn=lambda a, b: b + 0 * a, arity=2, mp=lambda ctx, a, b: b)
+PRODUCT = nl.Nonlinearity(
+    name="product", fn=np.multiply, arity=2, partials=lambda: (_SECOND, _FIRST), mp=lambda ctx, a, b: a * b
+)
 
 
 class MasterTheorem:
@@ -343,6 +340,10 @@ class MasterTheorem:
                 remedy="the limit of the argument lies outside the domain; add an epsilon or clip it",
             )
 
+    def ask(self, handle: Node) -> Estimate:
+        """The limit of another expression, with the options of this run."""
+        return _answers(program_of(handle), self.options, self.naive, [handle])[0]
+
     # -- results --------------------------------------------------------------------------------
 
     def estimate(self, value: Number, rank: int) -> Estimate:
@@ -518,11 +519,6 @@ def _on_points(program: Program, options: Options, naive: bool, handles: Sequenc
     return [_answer(walked, number, handle, ()) for number, handle in zip(program.outputs, handles, strict=True)]
 
 
-def limit_with(walked: MasterTheorem, handle: Node) -> Estimate:
-    """The limit of another expression, with the options of a finished run."""
-    return _answers(program_of(handle), walked.options, walked.naive, [handle])[0]
-
-
 def _answer(walked: MasterTheorem, number: int, handle: Node, shape: tuple[int, ...]) -> Any:
     value, rank = walked.values[number], walked.methods[number]
     if walked.program.lines[number].is_scalar:
@@ -530,10 +526,7 @@ def _answer(walked: MasterTheorem, number: int, handle: Node, shape: tuple[int, 
             return stacked([walked.estimate(v, rank) for v in value.array.ravel()], value.array.shape)
         return walked.estimate(value, rank)
     if isinstance(value, Along):
-        out = np.empty(value.array.shape, dtype=object)
-        for index in np.ndindex(out.shape):
-            out[index] = ZLaw(walked, number, value.array[index], None, index)
-        return out
+        return Along.of([ZLaw(walked, number, value.array[k], None, k) for k in np.ndindex(value.array.shape)], value.array.shape).array
     return ZLaw(walked, number, value, handle)
 
 
@@ -541,8 +534,6 @@ def _pointwise(
     program: Program, options: Options, naive: bool, handles: Sequence[Node], shape: tuple[int, ...]
 ) -> list[Any]:
     """A sweep on sampled points: one run per point, since every point needs its own samples."""
-    from .progress import progress
-
     if any(not program.lines[k].is_scalar for k in program.outputs):
         raise UnsupportedOperation(
             "the law of a vector over a sweep that needs sampled points", remedy="ask for averages, or for one value"

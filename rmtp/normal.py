@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isqrt
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,11 +21,12 @@ import numpy as np
 from .ensembles import Number
 from .errors import BudgetExceeded
 from .nonlinearity import Nonlinearity
-from .program import IIDSource, NormalGroup, RandomMatrix
+from .instructions import IIDSource, NormalGroup, RandomMatrix
 from .ring import as_number
 
 Mono = tuple[tuple[int, int], ...]
 ONE: Mono = ()
+_AT_ZERO = MappingProxyType({"exp": 1, "cos": 1, "sin": 0, "tanh": 0, "erf": 0, "sinh": 0, "cosh": 1, "arctan": 0})
 
 CANCELLATION = 1e-13  # |a + b| below this share of |a| + |b| is rounding, hence zero
 SPREAD = 1e-8  # only spreads this small, relatively, are read as errors and not as data
@@ -307,9 +310,8 @@ def evaluate(fn: Nonlinearity, *values: Number) -> Number:
         at_break = float(fn.fn(float(x)))
         return Fraction(at_break) if at_break == int(at_break) else at_break
     if len(values) == 1 and isinstance(values[0], Fraction | int):
-        exact = {("exp", 0): 1, ("sin", 0): 0, ("tanh", 0): 0, ("erf", 0): 0, ("cos", 0): 1}.get((fn.name, values[0]))
-        if exact is not None:
-            return Fraction(exact)
+        if values[0] == 0 and fn.name in _AT_ZERO:
+            return Fraction(_AT_ZERO[fn.name])
         if fn.name == "sqrt" and values[0] >= 0:
             root = _rational_root(Fraction(values[0]))
             if root is not None:
@@ -320,7 +322,5 @@ def evaluate(fn: Nonlinearity, *values: Number) -> Number:
 
 
 def _rational_root(x: Fraction) -> Fraction | None:
-    from math import isqrt
-
     p, q = isqrt(x.numerator), isqrt(x.denominator)
     return Fraction(p, q) if p * p == x.numerator and q * q == x.denominator else None

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
+
 
 from .errors import BadParameter
 from .normal import Hat, Initial
@@ -173,8 +173,8 @@ def plot_zlaw(law: Any, ax: Any = None, *, width: int | None = None, rng: Any = 
             )
         axes.set_ylim(0, 1.15 * axes.get_ylim()[1])
         axes.set_xlabel("value of one coordinate")
-        what = ["probability density"] * bool(len(points)) + ["probability of an atom"] * bool(atoms)
-        axes.set_ylabel(", ".join(what))
+        what = ["probability density"] * bool(len(points)) + ["probability of atoms"] * bool(atoms)
+        axes.set_ylabel("\n".join(what))
         if drawn is not None or atoms:
             axes.legend()
     return axes

@@ -1,4 +1,4 @@
-"""Programs, lines and normal forms as text and LaTeX.
+"""Programs and their lines as text and LaTeX.
 
 Coordinatewise expressions used once are written into the line that uses them, so a program reads as it was typed; every
 other instruction is a numbered line, and errors name these numbers.
@@ -14,8 +14,7 @@ import numpy as np
 
 from .ensembles import Dim, Number
 from .laws import describe
-from .normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono
-from .program import (
+from .instructions import (
     Apply,
     Arithmetic,
     Average,
@@ -27,8 +26,9 @@ from .program import (
     MatVec,
     NormalGroup,
     Parameter,
-    Program,
 )
+
+Program = Any  # rmtp.program.Program, which is built on this module
 
 _LONG = 90  # an inlined expression longer than this gets a line of its own
 _SYMBOL = {"add": (" + ", 1), "subtract": (" - ", 1), "multiply": ("*", 2), "divide": ("/", 2)}
@@ -103,7 +103,7 @@ def printed(program: Program, latex: bool = False) -> Printed:
     return Printed(tuple(names), tuple(rows), tuple(home))
 
 
-def _matrix_name(op: MatVec, matrices: dict[int, str], latex: bool) -> str:
+def matrix_name(op: MatVec, matrices: dict[int, str], latex: bool) -> str:
     key = id(op.matrix)
     if key not in matrices:
         stem = "A" if op.matrix.ensemble.symmetric else "W"
@@ -122,7 +122,7 @@ def _right_hand_side(
         case Init(source=source, index=index):
             return _source_text(source, index, latex), 9
         case MatVec():
-            name = _matrix_name(line.op, matrices, latex)
+            name = matrix_name(line.op, matrices, latex)
             return (f"{name} {arg(0, 2)}", 2) if latex else (f"{name} @ {arg(0, 2)}", 2)
         case Average():
             return (rf"\langle {arg(0)} \rangle" if latex else f"mean({arg(0)})"), 9
@@ -242,7 +242,7 @@ def handle_text(handle: Any, depth: int = 3) -> str:
         case Parameter(value=value):
             return number_text(value)
         case MatVec():
-            return f"{_matrix_name(handle.op, {}, False)} @ {parts[0]}"
+            return f"{matrix_name(handle.op, {}, False)} @ {parts[0]}"
         case Average():
             return f"mean({parts[0]})"
         case Apply(fn=Arithmetic(name="power", exponent=k)):
@@ -254,73 +254,3 @@ def handle_text(handle: Any, depth: int = 3) -> str:
         case Combine(kind=kind):
             return f"{kind}({', '.join(parts)})"
     return type(handle).__name__
-
-
-# ---------------------------------------------------------------------------------------------
-# normal forms
-
-
-def source_names(program: Program, names: tuple[str, ...]) -> dict[Any, str]:
-    """The names of initial vectors, keyed as atoms are."""
-    out: dict[Any, str] = {}
-    for number, line in enumerate(program.lines):
-        match line.op:
-            case Init(source=NormalGroup() as source, index=None):
-                out.update({(id(source), i): f"{names[number]}[{i}]" for i in range(len(source.mean))})
-            case Init(source=source, index=index):
-                out[id(source), index] = names[number]
-    return out
-
-
-def form_text(form: Form, atoms: Atoms, names: dict[Any, str], matrices: dict[int, str], latex: bool = False) -> str:
-    """A form as a sum of monomials."""
-    if not form.terms:
-        return "0"
-    parts = []
-    for mono, coefficient in form.terms.items():
-        body = mono_text(mono, atoms, names, matrices, latex)
-        value = float(np.ravel(np.asarray(coefficient, float))[0])
-        sign = "-" if value < 0 else "+"
-        size = number_text(abs(coefficient) if not isinstance(coefficient, np.ndarray) else abs(value), latex)
-        if mono == ONE:
-            parts.append((sign, size))
-        else:
-            parts.append((sign, body if size == "1" else f"{size} {body}"))
-    head = ("-" if parts[0][0] == "-" else "") + parts[0][1]
-    return head + "".join(f" {sign} {body}" for sign, body in parts[1:])
-
-
-def mono_text(mono: Mono, atoms: Atoms, names: dict[Any, str], matrices: dict[int, str], latex: bool = False) -> str:
-    """A monomial as a product of named atoms."""
-    out = []
-    for a, power in mono:
-        body = atom_text(a, atoms, names, matrices, latex)
-        out.append(body if power == 1 else f"{body}^{{{power}}}" if latex else f"{body}**{power}")
-    return " ".join(out) or "1"
-
-
-def atom_text(a: int, atoms: Atoms, names: dict[Any, str], matrices: dict[int, str], latex: bool = False) -> str:
-    """Z^x, Zhat^{W x}, phi(...)."""
-
-    def z(name: str) -> str:
-        return f"Z^{{{name}}}" if latex or len(name) > 1 else f"Z^{name}"
-
-    match atoms.table[a]:
-        case Initial(group, index):
-            name = names.get((id(group), index), "x")
-            return z(name) if not group.mean[index] else f"({z(name)} - {number_text(group.mean[index])})"
-        case Draw(source):
-            return z(names.get((id(source), 0), "x"))
-        case Hat(matrix, transposed, basis):
-            inner = mono_text(basis, atoms, names, matrices, latex)
-            for plain in ("Z^{", "Z^"):
-                inner = inner.replace(plain, "{" if plain == "Z^{" and latex else "")
-            inner = inner.replace("{", "").replace("}", "") if not latex else inner
-            name = _matrix_name(MatVec(matrix, transposed), matrices, latex)
-            return (r"\hat Z^{%s %s}" if latex else "Zhat^{%s %s}") % (name, inner)
-        case Func(fn, args):
-            inner = ", ".join(form_text(arg, atoms, names, matrices, latex) for arg in args)
-            if latex:
-                return rf"{fn.latex or fn.name}\!\left({inner}\right)"
-            return f"{fn.name}({inner})"
-    raise AssertionError

@@ -1,9 +1,8 @@
-"""The program: a closed set of instructions in static single assignment form.
+"""The program: instructions in static single assignment form.
 
-A handle graph (see `handles`) is lowered to a `Program`, a tuple of `Line`s in which every line
-uses earlier lines only and equal lines are one line. Four instructions act on vectors (`Init`, `MatVec`,
-`Apply`, `Combine`), two make scalars (`Parameter`, `Average`), and `Apply` on scalars is arithmetic.
-Lowering walks the graph with an explicit stack, so that programs of 10^4 lines need no recursion.
+A handle graph (see `handles`) is lowered to a `Program`, a tuple of `Line`s in which every line uses earlier
+lines only and equal lines are one line. Lowering walks the graph with an explicit stack, so that programs of 10^4 lines need no
+recursion.
 """
 
 from __future__ import annotations
@@ -12,137 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from .ensembles import Dim, Ensemble, Number
+from .ensembles import Dim
 from .errors import CyclicProgram, DimensionMismatch
-from .laws import Law
-from .nonlinearity import Nonlinearity
-
-# ---------------------------------------------------------------------------------------------
-# sources of randomness (compared by identity: two draws are two objects)
-
-
-@dataclass(frozen=True, eq=False)
-class NormalGroup:
-    """Initial vectors whose coordinates are iid copies of one Gaussian vector N(mean, cov)."""
-
-    dim: Dim
-    mean: tuple[Number, ...]
-    cov: tuple[tuple[Number, ...], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class IIDSource:
-    """One initial vector with iid coordinates of the given law."""
-
-    dim: Dim
-    law: Law
-
-
-@dataclass(frozen=True, eq=False)
-class ConstantSource:
-    """The vector all of whose coordinates are `value` (a number or a scalar handle's parameter)."""
-
-    dim: Dim
-    value: Number
-
-
-@dataclass(frozen=True, eq=False)
-class RandomMatrix:
-    """One random matrix; using the same object twice is weight sharing."""
-
-    rows: Dim
-    cols: Dim
-    ensemble: Ensemble
-    name: str = ""
-
-
-# ---------------------------------------------------------------------------------------------
-# instructions
-
-
-@dataclass(frozen=True)
-class Init:
-    """An initial vector: member `index` of a group, or the whole group along one finite axis (index None)."""
-
-    source: NormalGroup | IIDSource | ConstantSource
-    index: int | None = 0
-
-
-@dataclass(frozen=True)
-class MatVec:
-    """``W x``, or ``W.T y`` if transposed."""
-
-    matrix: RandomMatrix
-    transposed: bool = False
-
-
-@dataclass(frozen=True)
-class Arithmetic:
-    """The operations that keep polynomials polynomial: add, subtract, multiply, divide, power."""
-
-    name: str
-    exponent: int = 0
-
-
-@dataclass(frozen=True)
-class Apply:
-    """A coordinatewise function of vectors and scalars; of scalars alone, a scalar."""
-
-    fn: Nonlinearity | Arithmetic
-
-
-@dataclass(frozen=True)
-class Average:
-    """``(1/n) sum_i x_i`` over the width: a scalar."""
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A given number, or an array of numbers."""
-
-    value: Number
-    swept: bool = False
-
-    def _key(self) -> tuple[Any, ...]:
-        if isinstance(self.value, np.ndarray):
-            if self.value.dtype == object:
-                return (self.swept, self.value.shape, tuple(self.value.ravel()))
-            return (self.swept, self.value.shape, self.value.dtype.str, self.value.tobytes())
-        return (self.swept, type(self.value), self.value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Parameter) and self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash(self._key())
-
-
-@dataclass(frozen=True)
-class Combine:
-    """A linear map on the finite axes: index, sum, matmul, stack, transpose (NumPy's, past the width axis)."""
-
-    kind: str
-    detail: tuple[Any, ...] = ()
-
-
-Instruction = Init | MatVec | Apply | Average | Parameter | Combine
-
-
-@dataclass(frozen=True)
-class Line:
-    """One instruction, the numbers of the lines it uses, and the type of its result."""
-
-    op: Instruction
-    args: tuple[int, ...]
-    dim: Dim | None  # None: a scalar
-    axes: tuple[tuple[str, int], ...] = ()
-    name: str = ""
-
-    @property
-    def is_scalar(self) -> bool:
-        return self.dim is None
+from .instructions import Apply, Combine, Init, Line, MatVec
+from .printing import line_text, program_latex, program_text
 
 
 @dataclass(frozen=True)
@@ -179,20 +51,14 @@ class Program:
                 )
 
     def __str__(self) -> str:
-        from .printing import program_text  # printing reads programs, so it sits above this module
-
         return program_text(self)
 
     def latex(self) -> str:
         """The program as a LaTeX align* environment."""
-        from .printing import program_latex
-
         return program_latex(self)
 
     def where(self, number: int) -> str:
         """How an error names a line."""
-        from .printing import line_text
-
         return line_text(self, number)
 
     def dims(self) -> tuple[Dim, ...]:

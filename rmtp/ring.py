@@ -6,7 +6,6 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-import mpmath
 import numpy as np
 
 from .ensembles import Number
@@ -46,6 +45,8 @@ def precision(dps: int) -> Any:
     """An mpmath context of its own, with guard digits."""
     if not isinstance(dps, int) or dps < 1:
         raise BadParameter(f"dps={dps!r}", remedy="a number of decimal digits >= 1")
+    import mpmath  # only dps= needs it
+
     ctx = mpmath.MPContext()
     ctx.dps = dps + _GUARD_DIGITS
     return ctx

@@ -14,9 +14,7 @@ import numpy as np
 
 from .ensembles import ENTRY_LAWS
 from .errors import BadParameter, RmtpError
-from .language import program as program_of
-from .nonlinearity import Nonlinearity
-from .program import (
+from .instructions import (
     Apply,
     Arithmetic,
     Average,
@@ -28,9 +26,11 @@ from .program import (
     MatVec,
     NormalGroup,
     Parameter,
-    Program,
     RandomMatrix,
 )
+from .language import program as program_of
+from .nonlinearity import Nonlinearity
+from .program import Program
 from .progress import progress
 from .sweeps import sweep_shape
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from .ensembles import Dim, Number
 from .errors import BadParameter
-from .program import ConstantSource, IIDSource, Init, Line, MatVec, NormalGroup, Parameter, Program, RandomMatrix
+from .instructions import ConstantSource, IIDSource, Init, Line, MatVec, NormalGroup, Parameter, RandomMatrix
+from .program import Program
 
 
 def _swept(program: Program) -> Iterator[np.ndarray]:
@@ -45,8 +46,8 @@ def at_point(program: Program, shape: tuple[int, ...], index: tuple[int, ...]) -
             return picked.item() if isinstance(picked, np.generic) else picked
         return value
 
-    def dim(d: Dim | None) -> Dim | None:
-        return d if d is None or not isinstance(d.ratio, np.ndarray) else Dim(d.name, pick(d.ratio))
+    def dim(d: Dim) -> Dim:
+        return Dim(d.name, pick(d.ratio)) if isinstance(d.ratio, np.ndarray) else d
 
     def matrix(m: RandomMatrix) -> RandomMatrix:
         if id(m) not in made:
@@ -69,5 +70,5 @@ def at_point(program: Program, shape: tuple[int, ...], index: tuple[int, ...]) -
                 op = replace(op, matrix=matrix(m))
             case Init(source=s):
                 op = replace(op, source=source(s))
-        lines.append(replace(line, op=op, dim=dim(line.dim)))
+        lines.append(replace(line, op=op, dim=None if line.dim is None else dim(line.dim)))
     return Program(tuple(lines), program.outputs)

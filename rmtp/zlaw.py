@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from . import plots
 from .ensembles import Number
 from .errors import BadParameter, RmtpError, UnsupportedOperation
 from .expect.closed_forms import is_rational
 from .expect.sobol import Sampler
 from .normal import Form, Mono, add, is_zero
-from .printing import form_text, mono_text, printed, source_names
-from .program import MatVec, Parameter
+from .formtext import form_text, mono_text, source_names
+from .instructions import MatVec
+from .language import elementwise
+from .printing import matrix_name, printed
 from .results import Estimate
 
 
@@ -100,14 +104,11 @@ class ZLaw:
         """
         if self._handle is None:
             raise UnsupportedOperation("expect of one entry along a finite axis", remedy="limit(np.mean(f(x[:, k])))")
-        from .language import elementwise  # the language sits beside the theorem that builds this object
-        from .limit import limit_with
-
         try:
             target = f(self._handle)
         except RmtpError:
             target = elementwise(f)(self._handle)
-        return limit_with(self._theorem, np.mean(target))
+        return self._theorem.ask(np.mean(target))
 
     def cov(self, other: ZLaw) -> Estimate:
         """Cov(Z, Z') with another law from the same call of `limit`."""
@@ -172,12 +173,10 @@ class ZLaw:
         return mono_text(mono, self._theorem.atoms, source_names(self._theorem.program, names), self._matrices())
 
     def _matrices(self) -> dict[int, str]:
-        from .printing import _matrix_name
-
         out: dict[int, str] = {}
         for line in self._theorem.program.lines:
             if isinstance(line.op, MatVec):
-                _matrix_name(line.op, out, False)
+                matrix_name(line.op, out, False)
         return out
 
     # -- samples ----------------------------------------------------------------------------------
@@ -229,8 +228,6 @@ class ZLaw:
 
     def plot(self, ax: Any = None, *, width: int | None = None, rng: Any = 0, **style: Any) -> Any:
         """The density of Z, over a histogram of one finite draw if `width` is given; returns the Axes."""
-        from . import plots
-
         return plots.plot_zlaw(self, ax=ax, width=width, rng=rng, **style)
 
 
@@ -279,7 +276,10 @@ def _solve_over(form: Form, candidates: dict[int, Form]) -> list[tuple[int, Numb
     if copies:
         full = np.stack([np.broadcast_to(np.asarray(form.terms.get(m, 0), float), copies) for m in monos])
         tables = np.stack(
-            [np.stack([np.broadcast_to(np.asarray(candidates[k].terms.get(m, 0), float), copies) for k in keys]) for m in monos]
+            [
+                np.stack([np.broadcast_to(np.asarray(candidates[k].terms.get(m, 0), float), copies) for k in keys])
+                for m in monos
+            ]
         )
         lhs, rhs = np.moveaxis(tables, (0, 1), (-2, -1)), np.moveaxis(full, 0, -1)
         exact = np.einsum("...km,...m->...k", np.linalg.pinv(lhs, rcond=1e-12), rhs)
@@ -292,8 +292,6 @@ def _float(value: Number) -> float:
 
 
 def _eliminate(rows: list[list[Number]], keys: list[int]) -> list[tuple[int, Number]] | None:
-    from fractions import Fraction
-
     table = [[Fraction(c) for c in row] for row in rows]
     pivots: list[tuple[int, int]] = []
     row = 0

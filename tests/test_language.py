@@ -81,7 +81,6 @@ UNARY = {
     "half power": lambda x: (x**2 + 1) ** 0.5,
     "fractional power": lambda x: (x**2 + 1) ** 1.7,
     "negative fractional power": lambda x: (x**2 + 1) ** -0.3,
-    "rational power": lambda x: (x**2 + 1) ** F(3, 2),
     "base power": lambda x: 2.0**x,
     "np.power": lambda x: np.power(x, 2),
     "float_power": lambda x: np.float_power(x, 2),

@@ -79,7 +79,7 @@ def test_atoms_are_stems(ax):
 def test_laws_of_atoms_only_and_of_constants(ax):
     n, _, _ = setting()
     plots.plot_zlaw(rmtp.limit(rmtp.IID(n, [0, 1, 1, 3])), ax, width=50)
-    assert ax.get_ylabel() == "probability of an atom"
+    assert ax.get_ylabel() == "probability of atoms"
     plots.plot_zlaw(rmtp.limit(rmtp.constant(n, 2)), plots.figure()[1])
 
 

@@ -76,7 +76,7 @@ def _piecewise(made: Integrand, cov: CovOf) -> Number | None:
         fn, (arg,) = made.calls[number]
         assert fn.pieces is not None
         slope = None if arg.var is None else _ratio(base, made.variables[arg.var])
-        if not is_rational(slope):
+        if slope is None or not is_rational(slope):
             return None
         piece = closed.shift_scale_pieces(closed.pieces_power(fn.pieces, power), slope, arg.const)
         product = closed.multiply_pieces(product, piece)

@@ -23,7 +23,7 @@ import numpy as np
 from ..ensembles import Number
 from ..errors import BudgetExceeded, NotExact, UnsupportedOperation
 from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, mono_times, times
-from ..program import RandomMatrix
+from ..instructions import RandomMatrix
 from ..ring import as_number
 from . import quadrature
 from .closed_forms import closed_form, is_rational, mehler_pair
@@ -170,13 +170,18 @@ class Expectations:
             s2 = self._hat_variance(matrix, transposed)
             with self.record() as ranks:
                 try:
-                    row = [s2 * self.of(mono_times(atom.basis, self.atoms.table[a].basis)) for a in family]
+                    row = [s2 * self.of(mono_times(atom.basis, self._basis(a))) for a in family]
                     row.append(s2 * self.of(mono_times(atom.basis, atom.basis)))
                 except NeedsSampling:
                     row = self._sampled_row(atom, family, s2)
                 for a, value in zip([*family, number], row, strict=True):
                     self._cov[a, number] = (value, ranks[-1])
             family.append(number)
+
+    def _basis(self, number: int) -> Mono:
+        hat = self.atoms.table[number]
+        assert isinstance(hat, Hat)
+        return hat.basis
 
     def _sampled_row(self, hat: Hat, family: list[int], s2: Number) -> list[Number]:
         assert self.sampler is not None
@@ -185,7 +190,7 @@ class Expectations:
         own = self.sampler.expectation(target, target)
         if not family:
             return [as_number(float(s2) * own)]
-        variables = [Form({self.atoms.table[a].basis: 1}) for a in family]
+        variables = [Form({self._basis(a): 1}) for a in family]
         gram, vector = self.sampler.regression(variables, target)
         a = _solve_batch(gram, vector)
         residual = own - 2 * np.einsum("ri,ri->r", a, vector) + np.einsum("ri,rij,rj->r", a, gram, a)

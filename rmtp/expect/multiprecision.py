@@ -136,7 +136,7 @@ class _Problem:
         """Points of the next coordinate where a kink lies, given the coordinates before it."""
         ctx, j = self.ctx, len(xi)
         after = [ctx.mpf(0)] * (self.rank - j - 1)
-        found = []
+        found: list[Any] = []
         for number in self.made.order:
             fn, args = self.made.calls[number]
             if not fn.kinks:

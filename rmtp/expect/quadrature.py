@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -342,7 +343,7 @@ class Grid:
         out: list[np.ndarray] = []
         for kink in kinks:
             f = at_scan - kink
-            out += _touching(scan, f, lambda points, kink=kink: value(points) - kink)
+            out += _touching(scan, f, partial(_minus, value, kink))
             change = (f[:, :, :-1] * f[:, :, 1:]) < 0
             most = int(change.sum(axis=2).max(initial=0))
             if most == 0:
@@ -365,6 +366,10 @@ class Grid:
                     break
             out.append(np.where(real, trial, 0.0))
         return out
+
+
+def _minus(value: Callable[[np.ndarray], np.ndarray], level: float, points: np.ndarray) -> np.ndarray:
+    return value(points) - level
 
 
 def _touching(scan: np.ndarray, f: np.ndarray, value: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:

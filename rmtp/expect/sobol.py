@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
-from scipy.stats import qmc
 
 from ..errors import BudgetExceeded, DivergentExpectation
 from ..laws import Atom, Continuous, GaussianLaw, Law
@@ -56,6 +55,8 @@ class Sampler:
                 raise BudgetExceeded(
                     f"more than {self.dimension} sampled dimensions", remedy="fewer steps, or sample() at finite width"
                 )
+            from scipy.stats import qmc  # half a second that most limits never need
+
             seeds = self.rng.spawn(self.replicates)
             # a block's columns continue the same point set: scrambling acts on every coordinate by itself
             block = [qmc.Sobol(total, scramble=True, rng=s).random(self.points)[:, self.dimension :] for s in seeds]

@@ -1,0 +1,78 @@
+"""Normal forms of Z as text and LaTeX."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .instructions import Init, MatVec, NormalGroup
+from .normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono
+from .printing import matrix_name, number_text, printed
+from .program import Program
+
+
+def source_names(program: Program, names: tuple[str, ...]) -> dict[Any, str]:
+    """The names of initial vectors, keyed as atoms are."""
+    out: dict[Any, str] = {}
+    for number, line in enumerate(program.lines):
+        match line.op:
+            case Init(source=NormalGroup() as source, index=None):
+                out.update({(id(source), i): f"{names[number]}[{i}]" for i in range(len(source.mean))})
+            case Init(source=source, index=index):
+                out[id(source), index] = names[number]
+    return out
+
+
+def form_text(form: Form, atoms: Atoms, names: dict[Any, str], matrices: dict[int, str], latex: bool = False) -> str:
+    """A form as a sum of monomials."""
+    if not form.terms:
+        return "0"
+    parts = []
+    for mono, coefficient in form.terms.items():
+        body = mono_text(mono, atoms, names, matrices, latex)
+        value = float(np.ravel(np.asarray(coefficient, float))[0])
+        sign = "-" if value < 0 else "+"
+        size = number_text(abs(coefficient) if not isinstance(coefficient, np.ndarray) else abs(value), latex)
+        if mono == ONE:
+            parts.append((sign, size))
+        else:
+            parts.append((sign, body if size == "1" else f"{size} {body}"))
+    head = ("-" if parts[0][0] == "-" else "") + parts[0][1]
+    return head + "".join(f" {sign} {body}" for sign, body in parts[1:])
+
+
+def mono_text(mono: Mono, atoms: Atoms, names: dict[Any, str], matrices: dict[int, str], latex: bool = False) -> str:
+    """A monomial as a product of named atoms."""
+    out = []
+    for a, power in mono:
+        body = atom_text(a, atoms, names, matrices, latex)
+        out.append(body if power == 1 else f"{body}^{{{power}}}" if latex else f"{body}**{power}")
+    return " ".join(out) or "1"
+
+
+def atom_text(a: int, atoms: Atoms, names: dict[Any, str], matrices: dict[int, str], latex: bool = False) -> str:
+    """Z^x, Zhat^{W x}, phi(...)."""
+
+    def z(name: str) -> str:
+        return f"Z^{{{name}}}" if latex or len(name) > 1 else f"Z^{name}"
+
+    match atoms.table[a]:
+        case Initial(group, index):
+            name = names.get((id(group), index), "x")
+            return z(name) if not group.mean[index] else f"({z(name)} - {number_text(group.mean[index])})"
+        case Draw(source):
+            return z(names.get((id(source), 0), "x"))
+        case Hat(matrix, transposed, basis):
+            inner = mono_text(basis, atoms, names, matrices, latex)
+            for plain in ("Z^{", "Z^"):
+                inner = inner.replace(plain, "{" if plain == "Z^{" and latex else "")
+            inner = inner.replace("{", "").replace("}", "") if not latex else inner
+            name = matrix_name(MatVec(matrix, transposed), matrices, latex)
+            return (r"\hat Z^{%s %s}" if latex else "Zhat^{%s %s}") % (name, inner)
+        case Func(fn, args):
+            inner = ", ".join(form_text(arg, atoms, names, matrices, latex) for arg in args)
+            if latex:
+                return rf"{fn.latex or fn.name}\!\left({inner}\right)"
+            return f"{fn.name}({inner})"
+    raise AssertionError
