@@ -104,16 +104,14 @@ def main(quick: bool = False) -> str:
         ("state evolution, integrals on paper", paper, "Onsager term trusted, not derived"),
         ("state evolution, `scipy.integrate.quad`", numeric, f"{other:.0e} from the line above"),
     ]
-    for accuracy in (1e-2, 1e-3):
+    for accuracy in (1e-2, 1e-3, 1e-4):
         trials, cost = found.to_reach(accuracy * last.value)
         rows.append((f"simulation at n = {WIDTH} to {accuracy:g}", cost, f"{trials:.2g} trials"))
-    trials, cost = found.to_reach(max(last.error, gap * last.value))
-    rows.append((f"simulation at n = {WIDTH} to the same accuracy", cost, f"{trials:.1g} trials, bias of order 1/n not counted"))
     notes = [
         f"Mean squared error after {STEPS} steps: {last.value:.10f} (rmtp), {closed[-1]:.10f} (by hand), "
-        f"{found.mean:.5f} (two simulations at the width timed).",
+        f"{found.mean:.5f} (mean of the simulations at hand).",
         "",
-        f"Simulation: {found.how}.",
+        f"Simulation: {found.how}. Its bias of order 1/n is not charged; the accuracy of the first rows is out of its reach.",
     ]
     return table(f"{STEPS} steps of soft-threshold AMP", rows, notes)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .instructions import Init, MatVec, NormalGroup
 from .normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono
-from .printing import matrix_name, number_text, printed
+from .printing import matrix_name, number_text
 from .program import Program
 
 

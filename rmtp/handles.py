@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import nonlinearity as nl
+from . import catalogue as nl
 from .ensembles import Dim, Number
 from .errors import AxisError, BadParameter, DimensionMismatch, TracedBranch, UnsupportedOperation, WrongSide
 from .instructions import (
@@ -29,6 +29,7 @@ from .instructions import (
     Parameter,
     RandomMatrix,
 )
+from .nonlinearity import Nonlinearity
 from .printing import handle_text
 
 Axes = tuple[tuple[str, int], ...]
@@ -299,7 +300,7 @@ def parameter(value: Any) -> Scalar:
     return Scalar(Parameter(array, swept=True))
 
 
-def apply(fn: nl.Nonlinearity | Arithmetic, *args: Any) -> Any:
+def apply(fn: Nonlinearity | Arithmetic, *args: Any) -> Any:
     """One coordinatewise instruction: a vector if any argument is one, else a scalar."""
     nodes = tuple(as_node(a) for a in args)
     dims = {node.dim for node in nodes if node.dim is not None}

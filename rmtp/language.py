@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from . import nonlinearity as nl
+from . import catalogue as nl
 from .ensembles import ENTRY_LAWS, Dim, Ensemble, Number, draw_iid, draw_symmetric, variance_of
 from .errors import BadParameter, NotPSD
 from .handles import Matrix, Node, Vector, apply, plain
 from .laws import as_law
 from .instructions import ConstantSource, IIDSource, Init, NormalGroup, RandomMatrix
+from .nonlinearity import Nonlinearity, user
 from .program import Program, lower
 
 _PSD_TOLERANCE = 1e-10
@@ -255,11 +256,11 @@ def elementwise(
     >>> round(float(rmtp.limit(np.mean(swish(x)))), 10)
     0.2066214
     """
-    made: dict[int, nl.Nonlinearity] = {}
+    made: dict[int, Nonlinearity] = {}
     slopes = tuple(derivative) if isinstance(derivative, list | tuple) else derivative
 
-    def build(arity: int) -> nl.Nonlinearity:
-        return nl.user(f, slopes, tuple(kinks), arity=arity, name=name)
+    def build(arity: int) -> Nonlinearity:
+        return user(f, slopes, tuple(kinks), arity=arity, name=name)
 
     def function(*args: Any) -> Any:
         if not any(isinstance(a, Node) for a in args):

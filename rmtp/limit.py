@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from . import nonlinearity as nl
 from .ensembles import Number
 from .axes import Along, combine, over_axes, stacked
 from .errors import (
@@ -34,6 +33,7 @@ from .expect.engine import CHOICES, METHODS, REPLICATES, SAMPLED_POINTS, Expecta
 from .handles import Node
 from .language import program as program_of
 from .laws import Atom, GaussianLaw
+from .nonlinearity import Nonlinearity
 from .normal import Atoms, Draw, Form, Func, Hat, Initial, Mono, add, constant, is_zero, scale, times
 from .instructions import (
     Apply,
@@ -59,9 +59,9 @@ from .zlaw import ZLaw
 _MAX_DEGREE = 60  # beyond this, floats lose more in an expanded polynomial than in quadrature
 _MAX_POWER_TERMS = 3000
 
-_FIRST = nl.Nonlinearity(name="first", fn=lambda a, b: a + 0 * b, arity=2, mp=lambda ctx, a, b: a)
-_SECOND = nl.Nonlinearity(name="second", fn=lambda a, b: b + 0 * a, arity=2, mp=lambda ctx, a, b: b)
-PRODUCT = nl.Nonlinearity(
+_FIRST = Nonlinearity(name="first", fn=lambda a, b: a + 0 * b, arity=2, mp=lambda ctx, a, b: a)
+_SECOND = Nonlinearity(name="second", fn=lambda a, b: b + 0 * a, arity=2, mp=lambda ctx, a, b: b)
+PRODUCT = Nonlinearity(
     name="product", fn=np.multiply, arity=2, partials=lambda: (_SECOND, _FIRST), mp=lambda ctx, a, b: a * b
 )
 
@@ -176,7 +176,7 @@ class MasterTheorem:
 
     # -- Z-Nonlin -------------------------------------------------------------------------------
 
-    def z_nonlin(self, fn: nl.Nonlinearity | Arithmetic, args: Sequence[Form]) -> Form:
+    def z_nonlin(self, fn: Nonlinearity | Arithmetic, args: Sequence[Form]) -> Form:
         """Z^{phi(x; theta)} = phi(Z^x; theta): polynomials are expanded, anything else is a new atom."""
         match fn:
             case Arithmetic(name="add"):
@@ -189,7 +189,7 @@ class MasterTheorem:
                 return scale(args[0], self.inverse(args[1].constant))
             case Arithmetic(name="power", exponent=exponent):
                 return self.power(args[0], exponent)
-            case nl.Nonlinearity():
+            case Nonlinearity():
                 self._check_vanishing(fn, args)
                 out = self.atoms.apply(fn, tuple(args))
                 if out.is_constant:
@@ -222,7 +222,7 @@ class MasterTheorem:
             out = self.product(out, f)
         return out
 
-    def _check_vanishing(self, fn: nl.Nonlinearity, args: Sequence[Form]) -> None:
+    def _check_vanishing(self, fn: Nonlinearity, args: Sequence[Form]) -> None:
         arg = args[fn.kink_arg]
         if fn.jumps and arg.is_constant and any(np.any(np.asarray(arg.constant, float) == j) for j in fn.jumps):
             self.notes.append(
@@ -290,7 +290,7 @@ class MasterTheorem:
             return self.number(value)
         return Along.of([self.number(v) for v in value.ravel()], value.shape)
 
-    def scalar(self, fn: nl.Nonlinearity | Arithmetic, args: Sequence[Number]) -> Number:
+    def scalar(self, fn: Nonlinearity | Arithmetic, args: Sequence[Number]) -> Number:
         """Arithmetic on limits."""
         match fn:
             case Arithmetic(name="add"):
@@ -303,7 +303,7 @@ class MasterTheorem:
                 return args[0] * self.inverse(args[1])
             case Arithmetic(name="power", exponent=exponent):
                 return args[0] ** exponent
-            case nl.Nonlinearity():
+            case Nonlinearity():
                 value = self.atoms.apply(fn, tuple(constant(a) for a in args)).constant
                 self._check_number(fn, value, args)
                 return value
@@ -326,7 +326,7 @@ class MasterTheorem:
         centre, spread = _centre_and_spread(value, self.expect.sampler is not None)
         return bool(np.any(np.abs(centre) <= np.maximum(4 * spread, 1e-300)))
 
-    def _check_number(self, fn: nl.Nonlinearity, value: Number, args: Sequence[Number]) -> None:
+    def _check_number(self, fn: Nonlinearity, value: Number, args: Sequence[Number]) -> None:
         if self.options.exact and not is_rational(value) and not _all_rational(value):
             raise NotExact(
                 f"{fn.name}({', '.join(_show(a) for a in args)}) is not known to be rational",

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-
 from .errors import BadParameter
 from .normal import Hat, Initial
 from .sample import generator, positive, sample
@@ -201,6 +200,8 @@ def _density(law: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
     first, last = max(smooth.min(), low - 5 * bandwidth), min(smooth.max(), high + 5 * bandwidth)
     counts, edges = np.histogram(smooth, bins=_BINS, range=(first, last))
     bins = bandwidth * _BINS / (last - first)
+    from scipy import ndimage  # nothing but a figure needs it
+
     density = ndimage.gaussian_filter1d(counts / (len(values) * np.diff(edges)), bins, mode="reflect")
     points = (edges[:-1] + edges[1:]) / 2
     shown = (points >= low) & (points <= high)

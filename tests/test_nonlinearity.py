@@ -11,9 +11,9 @@ import pytest
 from mpmath.ctx_mp import MPContext
 from scipy import special
 
-from rmtp import nonlinearity as nl
+from rmtp import catalogue as nl
 from rmtp.errors import BadParameter
-from rmtp.nonlinearity import Nonlinearity, Pieces
+from rmtp.nonlinearity import Nonlinearity, Pieces, user
 
 LINE, POSITIVE, INSIDE, ABOVE_ONE, SMALL = (-4.0, 4.0), (0.05, 6.0), (-0.95, 0.95), (1.05, 6.0), (-1.4, 1.4)
 
@@ -221,36 +221,36 @@ def test_user_functions() -> None:
     def cube(x: object) -> object:
         return x**3  # type: ignore[operator]
 
-    bare = nl.user(cube, kinks=[1, -2])
+    bare = user(cube, kinks=[1, -2])
     assert bare.name == "cube" and bare.partials is None
     assert bare.kinks == bare.jumps == (-2.0, 1.0)
-    smooth = nl.user(cube, lambda x: 3 * x**2, kinks=(0.0,), name="c")
+    smooth = user(cube, lambda x: 3 * x**2, kinks=(0.0,), name="c")
     (slope,) = smooth.partials()  # type: ignore[misc]
     assert smooth.jumps == () and slope is not None and slope.fn(2.0) == 12.0
     assert slope.jumps == (0.0,) and slope.partials is None and slope.name == "c'"
     assert smooth.mp(context(), context().mpf(2)) == 8  # type: ignore[misc]
-    assert nl.user(cube) == nl.user(cube) and nl.user(cube) != nl.user(lambda x: x**3, name="cube")
-    assert nl.user(np.tanh, name="tanh") != nl.TANH
+    assert user(cube) == user(cube) and user(cube) != user(lambda x: x**3, name="cube")
+    assert user(np.tanh, name="tanh") != nl.TANH
 
 
 def test_user_functions_of_two_arguments() -> None:
-    f = nl.user(lambda x, y: x * y, (lambda x, y: y, None), arity=2, name="xy")
+    f = user(lambda x, y: x * y, (lambda x, y: y, None), arity=2, name="xy")
     first, second = f.partials()  # type: ignore[misc]
     assert second is None and first is not None and first.fn(2.0, 5.0) == 5.0 and first.arity == 2
-    twice = nl.user(np.square, nl.power(1))
+    twice = user(np.square, nl.power(1))
     assert twice.partials() == (nl.power(1),)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
     "bad",
     [
-        lambda: nl.user(3),  # type: ignore[arg-type]
-        lambda: nl.user(np.tanh, derivative=2.0),  # type: ignore[arg-type]
-        lambda: nl.user(np.tanh, kinks=(math.nan,)),
-        lambda: nl.user(np.tanh, kinks=(math.inf,)),
-        lambda: nl.user(np.tanh, kinks=("a",)),  # type: ignore[arg-type]
-        lambda: nl.user(np.hypot, derivative=np.tanh, arity=2),
-        lambda: nl.user(np.tanh, arity=0),
+        lambda: user(3),  # type: ignore[arg-type]
+        lambda: user(np.tanh, derivative=2.0),  # type: ignore[arg-type]
+        lambda: user(np.tanh, kinks=(math.nan,)),
+        lambda: user(np.tanh, kinks=(math.inf,)),
+        lambda: user(np.tanh, kinks=("a",)),  # type: ignore[arg-type]
+        lambda: user(np.hypot, derivative=np.tanh, arity=2),
+        lambda: user(np.tanh, arity=0),
         lambda: nl.clip(1, -1),
         lambda: nl.clip(math.nan, 1),
         lambda: nl.clip(math.inf, math.inf),

@@ -14,7 +14,7 @@ from ..ensembles import Number
 from ..nonlinearity import Pieces
 from ..normal import evaluate, is_zero
 from ..ring import as_number
-from . import closed, hermite, piecewise
+from . import closed, hermite, pieces, piecewise
 from .integrand import CovOf, Integrand, Linear, as_batch, broadcast_shape
 from .wick import conditional_polynomial
 
@@ -78,12 +78,12 @@ def _piecewise(made: Integrand, cov: CovOf) -> Number | None:
         slope = None if arg.var is None else _ratio(base, made.variables[arg.var])
         if slope is None or not is_rational(slope):
             return None
-        piece = closed.shift_scale_pieces(closed.pieces_power(fn.pieces, power), slope, arg.const)
-        product = closed.multiply_pieces(product, piece)
+        piece = pieces.shift_scale_pieces(pieces.pieces_power(fn.pieces, power), slope, arg.const)
+        product = pieces.multiply_pieces(product, piece)
     polynomial = _regressed(made, cov, base, variance)
     if not all(is_rational(c) for c in polynomial):
         return None
-    return closed.piecewise_poly_exact(closed.multiply_pieces(product, Pieces((), (tuple(polynomial),))), 0, variance)
+    return pieces.piecewise_poly_exact(pieces.multiply_pieces(product, Pieces((), (tuple(polynomial),))), 0, variance)
 
 
 def _regressed(made: Integrand, cov: CovOf, base: Linear, variance: Number) -> list[Number]:

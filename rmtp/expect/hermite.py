@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rmtp.errors import BadParameter, NotConverged
+from ..errors import BadParameter, NotConverged
 
 Array = Any
 Function = Callable[[Any], Any]

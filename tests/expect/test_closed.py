@@ -14,9 +14,9 @@ import pytest
 from mpmath.calculus.quadrature import GaussLegendre
 from mpmath.ctx_mp import MPContext
 
-from rmtp import nonlinearity as nl
+from rmtp import catalogue as nl
 from rmtp.errors import BadParameter
-from rmtp.expect import closed
+from rmtp.expect import closed, pieces
 from rmtp.nonlinearity import Nonlinearity, Pieces
 
 CTX = MPContext()
@@ -392,8 +392,8 @@ def test_truncated_moments_broadcast_and_degenerate() -> None:
 def test_piecewise_polynomials_against_quadrature() -> None:
     clip = nl.clip(-1, 2)
     assert clip.pieces is not None and nl.RELU.pieces is not None
-    squared = closed.pieces_power(clip.pieces, 2)
-    hinge = closed.pieces_power(closed.shift_scale_pieces(nl.RELU.pieces, 1, -5), 4)
+    squared = pieces.pieces_power(clip.pieces, 2)
+    hinge = pieces.pieces_power(pieces.shift_scale_pieces(nl.RELU.pieces, 1, -5), 4)
     for mean, std in ((0.0, 1.0), (0.5, 3.0), (-3.0, 0.5), (1.0, TINY)):
         cuts = [(k - CTX.mpf(mean)) / std for k in (-1, 2, 5)] + [CTX.zero]
         value = closed.piecewise_poly(squared.polys, squared.breaks, (1, 0, 3), mean, std**2)
@@ -421,27 +421,27 @@ def monomial(k: int) -> Pieces:
 @pytest.mark.parametrize(
     ("product", "expected"),
     [
-        (closed.pieces_power(RELU_P, 2), V / 2),
-        (closed.pieces_power(RELU_P, 4), 3 * V**2 / 2),
-        (closed.pieces_power(RELU_P, 6), 15 * V**3 / 2),
-        (closed.pieces_power(ABS_P, 2), V),
-        (closed.multiply_pieces(ABS_P, closed.multiply_pieces(SIGN_P, monomial(3))), 3 * V**2),
-        (closed.multiply_pieces(RELU_P, monomial(1)), V / 2),
-        (closed.pieces_power(LEAKY_P, 2), Fraction(101, 200) * V),
+        (pieces.pieces_power(RELU_P, 2), V / 2),
+        (pieces.pieces_power(RELU_P, 4), 3 * V**2 / 2),
+        (pieces.pieces_power(RELU_P, 6), 15 * V**3 / 2),
+        (pieces.pieces_power(ABS_P, 2), V),
+        (pieces.multiply_pieces(ABS_P, pieces.multiply_pieces(SIGN_P, monomial(3))), 3 * V**2),
+        (pieces.multiply_pieces(RELU_P, monomial(1)), V / 2),
+        (pieces.pieces_power(LEAKY_P, 2), Fraction(101, 200) * V),
         (STEP_P, HALF),
-        (closed.multiply_pieces(STEP_P, STEP_P), HALF),
-        (closed.multiply_pieces(SIGN_P, SIGN_P), Fraction(1)),
+        (pieces.multiply_pieces(STEP_P, STEP_P), HALF),
+        (pieces.multiply_pieces(SIGN_P, SIGN_P), Fraction(1)),
         (SIGN_P, Fraction(0)),
         (monomial(3), Fraction(0)),
         (RELU_P, None),
         (ABS_P, None),
-        (closed.multiply_pieces(RELU_P, monomial(2)), None),
+        (pieces.multiply_pieces(RELU_P, monomial(2)), None),
         (nl.HARD_TANH.pieces, None),
         (nl.leaky_relu(0.5).pieces, None),
     ],
 )  # fmt: skip
 def test_exact_moments_of_half_lines(product: Pieces, expected: Fraction | None) -> None:
-    value = closed.piecewise_poly_exact(product, 0, V)
+    value = pieces.piecewise_poly_exact(product, 0, V)
     assert value == expected and (value is None or isinstance(value, Fraction))
     if value is not None:
         # Quadrature of a rational number: rounding only.
@@ -452,24 +452,24 @@ def test_exact_moments_of_half_lines(product: Pieces, expected: Fraction | None)
 def test_odd_moments_may_cancel() -> None:
     """E u^3 1(u>0) = 2 v^(3/2)/sqrt(2 pi) and E 2 u 1(u<0) = -2 v^(1/2)/sqrt(2 pi): rational only at v = 1."""
     p = Pieces((0,), ((0, 2), (0, 0, 0, 1)))
-    assert closed.piecewise_poly_exact(p, 0, 1) == 0
-    assert closed.piecewise_poly_exact(p, 0, 2) is None
+    assert pieces.piecewise_poly_exact(p, 0, 1) == 0
+    assert pieces.piecewise_poly_exact(p, 0, 2) is None
 
 
 def test_exact_with_a_mean() -> None:
-    assert closed.piecewise_poly_exact(monomial(2), Fraction(3), V) == 9 + V
-    assert closed.piecewise_poly_exact(monomial(4), 1, 2) == 1 + 6 * 2 + 3 * 4
-    hinge = closed.shift_scale_pieces(RELU_P, 2, -6)
-    assert closed.piecewise_poly_exact(closed.pieces_power(hinge, 2), 3, V) == 2 * V
-    assert closed.piecewise_poly_exact(closed.pieces_power(hinge, 2), 0, V) is None
-    assert closed.piecewise_poly_exact(monomial(2), 0.5, V) is None
+    assert pieces.piecewise_poly_exact(monomial(2), Fraction(3), V) == 9 + V
+    assert pieces.piecewise_poly_exact(monomial(4), 1, 2) == 1 + 6 * 2 + 3 * 4
+    hinge = pieces.shift_scale_pieces(RELU_P, 2, -6)
+    assert pieces.piecewise_poly_exact(pieces.pieces_power(hinge, 2), 3, V) == 2 * V
+    assert pieces.piecewise_poly_exact(pieces.pieces_power(hinge, 2), 0, V) is None
+    assert pieces.piecewise_poly_exact(monomial(2), 0.5, V) is None
 
 
 def test_exact_at_zero_variance() -> None:
-    assert closed.piecewise_poly_exact(RELU_P, Fraction(2, 3), 0) == Fraction(2, 3)
-    assert closed.piecewise_poly_exact(RELU_P, 0, 0) == 0
-    assert closed.piecewise_poly_exact(STEP_P, -1, 0) == 0
-    assert closed.piecewise_poly_exact(STEP_P, 0, 0) is None  # Pieces do not know the value on a jump
+    assert pieces.piecewise_poly_exact(RELU_P, Fraction(2, 3), 0) == Fraction(2, 3)
+    assert pieces.piecewise_poly_exact(RELU_P, 0, 0) == 0
+    assert pieces.piecewise_poly_exact(STEP_P, -1, 0) == 0
+    assert pieces.piecewise_poly_exact(STEP_P, 0, 0) is None  # Pieces do not know the value on a jump
 
 
 def test_pieces_algebra_matches_the_functions() -> None:
@@ -480,19 +480,19 @@ def test_pieces_algebra_matches_the_functions() -> None:
         rows = [p.polys[sum(t > b for b in p.breaks)] for t in x]
         return [float(sum(c * Fraction(t) ** k for k, c in enumerate(r))) for r, t in zip(rows, x, strict=True)]
 
-    np.testing.assert_allclose(at(closed.multiply_pieces(f.pieces, g.pieces)), f.fn(x) * g.fn(x), rtol=1e-15)
-    np.testing.assert_allclose(at(closed.add_pieces(f.pieces, g.pieces)), f.fn(x) + g.fn(x), rtol=1e-14)
-    np.testing.assert_allclose(at(closed.pieces_power(f.pieces, 3)), f.fn(x) ** 3, rtol=1e-14)
+    np.testing.assert_allclose(at(pieces.multiply_pieces(f.pieces, g.pieces)), f.fn(x) * g.fn(x), rtol=1e-15)
+    np.testing.assert_allclose(at(pieces.add_pieces(f.pieces, g.pieces)), f.fn(x) + g.fn(x), rtol=1e-14)
+    np.testing.assert_allclose(at(pieces.pieces_power(f.pieces, 3)), f.fn(x) ** 3, rtol=1e-14)
     for scale, shift in ((2, 1), (-3, Fraction(1, 2)), (Fraction(-1, 4), 0), (0, Fraction(1, 3))):
-        moved = closed.shift_scale_pieces(f.pieces, scale, shift)
+        moved = pieces.shift_scale_pieces(f.pieces, scale, shift)
         np.testing.assert_allclose(at(moved), f.fn(float(scale) * x + float(shift)), rtol=1e-14)
         assert all(isinstance(b, Fraction) for b in moved.breaks)
-    assert closed.multiply_pieces(RELU_P, closed.shift_scale_pieces(RELU_P, -1, 0)) == Pieces((), ((0,),))
-    assert closed.pieces_power(f.pieces, 0) == Pieces((), ((1,),))
+    assert pieces.multiply_pieces(RELU_P, pieces.shift_scale_pieces(RELU_P, -1, 0)) == Pieces((), ((0,),))
+    assert pieces.pieces_power(f.pieces, 0) == Pieces((), ((1,),))
 
 
 def test_pieces_refuse_what_they_cannot_know() -> None:
     with pytest.raises(BadParameter):
-        closed.shift_scale_pieces(STEP_P, 0, 0)
+        pieces.shift_scale_pieces(STEP_P, 0, 0)
     with pytest.raises(BadParameter):
-        closed.pieces_power(RELU_P, -1)
+        pieces.pieces_power(RELU_P, -1)
