@@ -33,8 +33,8 @@ def by_hand() -> list[Fraction]:
     a: list[dict[int, Fraction]] = [{}]
     b: list[dict[int, Fraction]] = [{0: one}]
     for i in range(1, ORDER + 1):
-        a.append({l: RATIO * sum(b[i - 1][j] * a[j][l] for j in range(l, i)) for l in range(1, i)} | {i: one})
-        b.append({l: sum(a[i][j] * b[j - 1][l] for j in range(l + 1, i + 1)) for l in range(i)} | {i: one})
+        a.append({k: RATIO * sum(b[i - 1][j] * a[j][k] for j in range(k, i)) for k in range(1, i)} | {i: one})
+        b.append({k: sum(a[i][j] * b[j - 1][k] for j in range(k + 1, i + 1)) for k in range(i)} | {i: one})
     return [b[k][0] for k in range(1, ORDER + 1)]
 
 

@@ -39,8 +39,8 @@ def main() -> None:
     head = [
         "# Benchmarks",
         "",
-        f"rmtp {rmtp.__version__}, Python {platform.python_version()}, numpy {numpy.__version__}, scipy {scipy.__version__}, "
-        f"{os.cpu_count()} cores ({platform.machine()}), {'quick' if options.quick else 'full'} run of "
+        f"rmtp {rmtp.__version__}, Python {platform.python_version()}, numpy {numpy.__version__}, "
+        f"scipy {scipy.__version__}, {os.cpu_count()} cores ({platform.machine()}), {'quick' if options.quick else 'full'} run of "
         f"{time.perf_counter() - start:.0f} s. Every table is one run on one machine; compare ratios, not times.",
         "",
     ]

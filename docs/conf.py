@@ -25,8 +25,9 @@ autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 
 
-def bars_are_absolute_values(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+def bars_are_absolute_values(*event: Any) -> None:
     """In a docstring |x| is a number, not a substitution."""
+    lines: list[str] = event[-1]
     for k, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")):
             parts = re.split(r"(``.*?``)", line)

@@ -15,7 +15,7 @@ from ..nonlinearity import Pieces
 from ..normal import evaluate, is_zero
 from ..ring import as_number
 from . import closed, hermite, pieces, piecewise
-from .integrand import CovOf, Integrand, Linear, as_batch, broadcast_shape
+from .integrand import CovOf, Integrand, Linear
 from .wick import conditional_polynomial
 
 Rule = Callable[[Integrand, CovOf], Number | None]
@@ -58,7 +58,7 @@ def _ratio(u: Linear, v: Linear) -> Number | None:
         return None
     if any(isinstance(c, np.ndarray) for _, c in (*u, *v)):
         return 1 if all(np.array_equal(c, d) for (_, c), (_, d) in zip(u, v, strict=True)) else None
-    factors = {d / c if not isinstance(c, int) or not isinstance(d, int) else Fraction(d, c) for (_, c), (_, d) in zip(u, v, strict=True)}
+    factors = {Fraction(d, c) if is_rational(c) and is_rational(d) else d / c for (_, c), (_, d) in zip(u, v, strict=True)}
     return factors.pop() if len(factors) == 1 else None
 
 
@@ -108,37 +108,34 @@ def _piecewise_floats(made: Integrand, cov: CovOf) -> Number | None:
     slopes = [_ratio(base, v) for v in made.variables]
     if any(s is None for s in slopes) or not np.all(np.asarray(variance, dtype=float) > 0):
         return None
-    polynomial = _regressed(made, cov, base, variance)
-    numbers = [variance, *slopes, *polynomial]
-    for _, (arg,) in made.calls.values():
-        numbers += [arg.const, *(c for c, _ in arg.rest)]
-    shape = broadcast_shape(numbers)
     nodes: dict[int, piecewise.Piecewise] = {}
-    ones = np.ones(int(np.prod(shape, dtype=int)))
-    for number in made.order:
-        fn, (arg,) = made.calls[number]
-        slope = 0.0 if arg.var is None else slopes[arg.var]
-        inner = piecewise.linear(as_batch(arg.const, shape), as_batch(slope, shape))
-        for coefficient, mono in arg.rest:
-            term = piecewise.linear(ones, 0 * ones)
-            for a, power in mono:
-                if a not in nodes:
-                    return None
-                for _ in range(power):
-                    term = piecewise.multiply(term, nodes[a])
-            inner = piecewise.add(inner, term, as_batch(coefficient, shape))
-        assert fn.pieces is not None
-        made_of = piecewise.compose(fn.pieces, inner)
-        if made_of is None:
-            return None
-        nodes[number] = made_of
-    coefficients = np.stack([as_batch(c, shape) for c in polynomial], axis=-1)
-    total = piecewise.Piecewise(np.zeros((0, len(ones))), coefficients[None])
-    for number, power in made.factors:
-        for _ in range(power):
-            total = piecewise.multiply(total, nodes[number])
-    value = piecewise.expectation(total, as_batch(variance, shape))
-    return None if value is None else as_number(value.reshape(shape))
+    try:
+        for number in made.order:
+            fn, (arg,) = made.calls[number]
+            slope = 0.0 if arg.var is None else _float(slopes[arg.var])
+            inner = piecewise.linear(_float(arg.const), slope)
+            for coefficient, mono in arg.rest:
+                term = piecewise.linear(1.0, 0.0)
+                for a, power in mono:
+                    if a not in nodes:
+                        return None
+                    for _ in range(power):
+                        term = piecewise.multiply(term, nodes[a])
+                inner = piecewise.add(inner, term, _float(coefficient))
+            assert fn.pieces is not None
+            composed = piecewise.compose(fn.pieces, inner)
+            if composed is None:
+                return None
+            nodes[number] = composed
+        polynomial = tuple(_float(c) for c in _regressed(made, cov, base, variance))
+        total = piecewise.Piecewise((), (polynomial,))
+        for number, power in made.factors:
+            for _ in range(power):
+                total = piecewise.multiply(total, nodes[number])
+        value = piecewise.expectation(total, _float(variance))
+    except piecewise.Crossing:
+        return None
+    return None if value is None else as_number(value)
 
 
 def _divide(a: Number, b: Number) -> Number:

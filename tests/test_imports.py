@@ -1,0 +1,215 @@
+"""Imports go one way, importing costs little, and no file grows past what one reads in a sitting."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import rmtp
+
+PACKAGE = Path(rmtp.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# Every module may import modules of its own layer that stand before it, and all layers before.
+LAYERS = [
+    ["errors"],
+    ["nonlinearity", "ensembles", "laws", "progress"],
+    ["program"],
+    ["handles"],
+    ["language"],
+    ["ring", "normal", "results"],
+    ["axes", "sweeps", "printing"],
+    ["expect.wick", "expect.hermite", "expect.closed", "expect.closed_forms", "expect.integrand"],
+    ["expect.quadrature", "expect.multiprecision", "expect.sobol"],
+    ["expect.engine"],
+    ["zlaw"],
+    ["limit"],
+    ["sample"],
+    ["verify"],
+    ["plots"],
+    ["reproduce"],
+    ["cli"],
+    ["__main__"],
+]
+RANK = {name: k for k, layer in enumerate(LAYERS) for name in layer}
+
+# (importer, imported): upward imports inside functions, each because a method of a lower object asks a higher module
+DEFERRED = {
+    ("handles", "printing"),  # repr of a handle
+    ("program", "printing"),  # str and .latex() of a program
+    ("zlaw", "limit"),  # ZLaw.expect asks for another limit
+    ("zlaw", "plots"),  # matplotlib is loaded by .plot() only
+    ("zlaw", "sample"),  # .plot(width=...) draws a histogram
+    ("verify", "plots"),
+    ("sample", "plots"),
+}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path):
+    """(imported module, line, inside a function or not); only of rmtp itself."""
+    tree = ast.parse(path.read_text())
+    inside = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for child in ast.walk(node)
+    }
+    typing_only = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for child in ast.walk(node)
+    }
+    package = ["rmtp", *path.relative_to(PACKAGE).parts[:-1]]
+    for node in ast.walk(tree):
+        if node in typing_only:
+            continue
+        targets: list[str] = []
+        if isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            targets = [f"{stem}.{alias.name}" if is_module(f"{stem}.{alias.name}") else stem for alias in node.names]
+        elif isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        for target in targets:
+            if target == "rmtp" or target.startswith("rmtp."):
+                yield target.removeprefix("rmtp").removeprefix("."), node.lineno, node in inside
+
+
+def is_module(dotted: str) -> bool:
+    if not dotted.startswith("rmtp."):
+        return False
+    path = PACKAGE.joinpath(*dotted.split(".")[1:])
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+def layer(name: str) -> int:
+    while name not in RANK:
+        if "." not in name:
+            pytest.fail(f"module {name!r} has no place in the layers of tests/test_imports.py")
+        name = name.rpartition(".")[0]
+    return RANK[name]
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if name_of(p)], ids=name_of)
+def test_imports_go_one_way(path):
+    own = name_of(path)
+    if own.endswith("expect") or own == "reproduce" and path.name == "__init__.py":
+        own = own if own in RANK else "expect.engine"
+    upward = []
+    for target, line, inside in imports(path):
+        if target == own or (target and own.startswith(target + ".")):
+            continue
+        if target == "":  # import rmtp: the top layers may use the public names
+            if layer(own) < RANK["sample"]:
+                upward.append(f"{path.name}:{line} imports the package")
+            continue
+        if target == "expect":
+            target = "expect.wick"
+        allowed = layer(target) < layer(own) or (layer(target) == layer(own) and not cyclic(path, target))
+        if not allowed and not (inside and (own.split(".")[0], target) in DEFERRED):
+            upward.append(f"{path.name}:{line} imports {target}{' inside a function' if inside else ''}")
+    assert not upward
+
+
+def cyclic(path: Path, target: str) -> bool:
+    other = PACKAGE.joinpath(*target.split(".")).with_suffix(".py")
+    return other.exists() and name_of(path) in {name for name, _, inside in imports(other) if not inside}
+
+
+def test_the_expectation_engine_never_sees_the_theorem():
+    for path in (PACKAGE / "expect").glob("*.py"):
+        names = {target for target, _, _ in imports(path)}
+        assert not names & {"limit", "zlaw", "handles", "language", "sample", "verify", "printing"}, path.name
+
+
+def test_only_plots_imports_matplotlib():
+    """And reproduce, which writes figures, through it."""
+    users = {name_of(p) for p in MODULES if "matplotlib" in {i.split(".")[0] for i in outside_imports(p)}}
+    assert users <= {"plots"}
+
+
+def outside_imports(path: Path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            yield node.module
+
+
+def test_dependencies_are_the_declared_ones():
+    allowed = {"numpy", "scipy", "mpmath", "matplotlib", "tqdm", "rmtp", *sys.stdlib_module_names}
+    for path in MODULES:
+        assert {name.split(".")[0] for name in outside_imports(path)} <= allowed, path.name
+
+
+def run(code: str):
+    return subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_import_is_silent_and_without_side_effects():
+    code = """
+import sys, mpmath, numpy as np, warnings, random
+state = (mpmath.mp.dps, np.geterr(), list(warnings.filters), np.random.get_state()[1][:5].tolist(), random.getstate(), sys.getrecursionlimit())
+import rmtp
+assert state == (mpmath.mp.dps, np.geterr(), list(warnings.filters), np.random.get_state()[1][:5].tolist(), random.getstate(), sys.getrecursionlimit())
+"""
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("module", ["matplotlib", "scipy.stats", "tqdm", "IPython"])
+def test_import_is_light(module):
+    done = run(f"import sys, rmtp; sys.exit({module!r} in sys.modules)")
+    assert done.returncode == 0, f"import rmtp loads {module} {done.stderr}"
+
+
+def test_a_first_limit_needs_no_plots():
+    code = "import sys, numpy as np, rmtp; x = rmtp.Normal(rmtp.Dim('n')); rmtp.limit(np.mean(x * x)); sys.exit('matplotlib' in sys.modules)"
+    assert run(code).returncode == 0
+
+
+def test_public_names_have_docstrings_with_an_example():
+    for name in dir(rmtp):
+        thing = getattr(rmtp, name)
+        if name.startswith("_") or isinstance(thing, type(rmtp)):
+            continue
+        assert thing.__doc__, name
+        if name not in {"Law", "Matrix", "Scalar", "Vector"}:
+            assert ">>>" in thing.__doc__, f"{name} has no example"
+
+
+def test_errors_name_everything_they_export():
+    classes = {k for k, v in vars(rmtp.errors).items() if isinstance(v, type) and issubclass(v, Exception)}
+    assert classes == set(rmtp.errors.__all__)
+
+
+def test_no_file_is_much_past_five_hundred_lines():
+    """A longer file is usually a boundary in the wrong place; a catalogue of functions is data, and may be longer."""
+    catalogue = {"nonlinearity.py", "closed.py"}
+    long = {p.name: len(p.read_text().splitlines()) for p in MODULES if len(p.read_text().splitlines()) > 600}
+    assert set(long) <= catalogue, long
+
+
+def test_no_module_level_mutable_state():
+    """Constants are written in capitals, and nothing outside functions is assigned a bare list, dict or set otherwise."""
+    found = []
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(
+                node.value, ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp
+            ):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                names = [ast.unparse(t) for t in targets]
+                found += [f"{path.name}: {name}" for name in names if name != name.upper() and name != "__all__"]
+    assert not found
