@@ -40,8 +40,9 @@ def main() -> None:
         "# Benchmarks",
         "",
         f"rmtp {rmtp.__version__}, Python {platform.python_version()}, numpy {numpy.__version__}, "
-        f"scipy {scipy.__version__}, {os.cpu_count()} cores ({platform.machine()}), {'quick' if options.quick else 'full'} run of "
-        f"{time.perf_counter() - start:.0f} s. Every table is one run on one machine; compare ratios, not times.",
+        f"scipy {scipy.__version__}, {os.cpu_count()} cores ({platform.machine()}), "
+        f"{'quick' if options.quick else 'full'} run of {time.perf_counter() - start:.0f} s. "
+        "Every table is one run on one machine; compare ratios, not times.",
         "",
     ]
     options.out.write_text("\n".join(head) + "\n\n".join(tables) + "\n")

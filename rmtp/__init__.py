@@ -26,3 +26,35 @@ from .verify import Verification, verify
 from .zlaw import ZLaw
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "GOE",
+    "IID",
+    "Dim",
+    "Discrete",
+    "Estimate",
+    "Gaussian",
+    "Law",
+    "Matrix",
+    "Mixture",
+    "Normal",
+    "Program",
+    "Scalar",
+    "Vector",
+    "Verification",
+    "ZLaw",
+    "constant",
+    "elementwise",
+    "errors",
+    "gelu",
+    "leaky_relu",
+    "limit",
+    "parameter",
+    "program",
+    "relu",
+    "sample",
+    "soft_threshold",
+    "softplus",
+    "verify",
+    "width_classes",
+]

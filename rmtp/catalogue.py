@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from .chains import Unit, algebraic, gaussian, monomial, one, ridge, riccati, roman
+from .chains import Unit, algebraic, gaussian, monomial, one, riccati, ridge, roman
 from .errors import BadParameter
 from .nonlinearity import Nonlinearity, Pieces, checked_number, constant, mpf
 
@@ -164,7 +164,12 @@ def _sech2(x: Any) -> Any:
 
 
 TANH = riccati(
-    "tanh", np.tanh, _sech2, lambda ctx, x: ctx.tanh(x), lambda ctx, x: ctx.sech(x) ** 2, (1, 0, -1),
+    "tanh",
+    np.tanh,
+    _sech2,
+    lambda ctx, x: ctx.tanh(x),
+    lambda ctx, x: ctx.sech(x) ** 2,
+    (1, 0, -1),
     latex=r"\tanh",
 )
 EXPIT = riccati(
@@ -176,8 +181,13 @@ EXPIT = riccati(
     (0, 1, -1),
 )
 TAN = riccati(
-    "tan", np.tan, lambda x: 1.0 + np.square(np.tan(x)), lambda ctx, x: ctx.tan(x),
-    lambda ctx, x: 1 + ctx.tan(x) ** 2, (1, 0, 1), latex=r"\tan",
+    "tan",
+    np.tan,
+    lambda x: 1.0 + np.square(np.tan(x)),
+    lambda ctx, x: ctx.tan(x),
+    lambda ctx, x: 1 + ctx.tan(x) ** 2,
+    (1, 0, 1),
+    latex=r"\tan",
 )
 
 GAUSS = gaussian("gauss", 0, Fraction(1, 2), (1,), one, roman("gauss"))
@@ -223,12 +233,20 @@ LOG_EXPIT = Nonlinearity(
 # Exponentials and waves -------------------------------------------------------------------------
 
 EXP: Nonlinearity = Nonlinearity(
-    name="exp", fn=np.exp, partials=lambda: (EXP,), family=("exp", 1.0, 1.0, 0.0),
-    mp=lambda ctx, x: ctx.exp(x), latex=r"\exp",
+    name="exp",
+    fn=np.exp,
+    partials=lambda: (EXP,),
+    family=("exp", 1.0, 1.0, 0.0),
+    mp=lambda ctx, x: ctx.exp(x),
+    latex=r"\exp",
 )
 EXPM1 = Nonlinearity(
-    name="expm1", fn=np.expm1, partials=lambda: (EXP,), family=("exp", 1.0, 1.0, -1.0),
-    mp=lambda ctx, x: ctx.expm1(x), latex=roman("expm1"),
+    name="expm1",
+    fn=np.expm1,
+    partials=lambda: (EXP,),
+    family=("exp", 1.0, 1.0, -1.0),
+    mp=lambda ctx, x: ctx.expm1(x),
+    latex=roman("expm1"),
 )
 
 

@@ -70,7 +70,11 @@ def riccati(
     """
 
     def derivative() -> tuple[Nonlinearity]:
-        after = poly_plus(poly_times(poly_slope(quadratic), poly), poly_times(quadratic, poly_slope(poly))) if order else (1,)
+        after = (
+            poly_plus(poly_times(poly_slope(quadratic), poly), poly_times(quadratic, poly_slope(poly)))
+            if order
+            else (1,)
+        )
         return (riccati(name, g, weight, mp_g, mp_weight, quadratic, order + 1, after, latex),)
 
     return Nonlinearity(
@@ -144,8 +148,9 @@ def monomial(
         if scale * power == 0:
             return (constant(0),)
         return (
-            monomial(name, scale * power, power - 1, order=order + 1, shift=shift, unit=unit,
-                      params=params, latex=latex),
+            monomial(
+                name, scale * power, power - 1, order=order + 1, shift=shift, unit=unit, params=params, latex=latex
+            ),
         )
 
     edge = () if polynomial else (-float(shift),)
@@ -155,9 +160,7 @@ def monomial(
         partials=derivative,
         kinks=edge,
         jumps=edge if whole else (),
-        pieces=(
-            Pieces((), ((*[0] * int(p), scale),)) if polynomial and not shift and unit is one else None
-        ),
+        pieces=(Pieces((), ((*[0] * int(p), scale),)) if polynomial and not shift and unit is one else None),
         mp=lambda ctx, x: unit(ctx) * mpf(ctx, scale) * (ctx.mpf(x) + shift) ** mpf(ctx, power),
         latex=(latex or roman(name)) + "'" * order,
         params=params,
@@ -188,5 +191,3 @@ def ridge(f: Nonlinearity, scale: int, direction: tuple[int, ...]) -> Nonlineari
         mp=lambda ctx, *args: scale * mp(ctx, inner(args)),
         latex=f"{front}{f.latex}({argument})",
     )
-
-

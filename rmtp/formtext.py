@@ -8,7 +8,7 @@ import numpy as np
 
 from .instructions import Init, MatVec, NormalGroup
 from .normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono
-from .printing import matrix_name, number_text
+from .printing import matrix_name, number_text, tex
 from .program import Program
 
 
@@ -24,13 +24,15 @@ def source_names(program: Program, names: tuple[str, ...]) -> dict[Any, str]:
     return out
 
 
-def form_text(form: Form, atoms: Atoms, names: dict[Any, str], matrices: dict[int, str], latex: bool = False) -> str:
-    """A form as a sum of monomials."""
+def form_text(
+    form: Form, atoms: Atoms, names: dict[Any, str], matrices: dict[int, str], latex: bool = False, inside: bool = False
+) -> str:
+    """A form as a sum of monomials; `inside` a hat, vectors go by their own names instead of their Z."""
     if not form.terms:
         return "0"
     parts = []
     for mono, coefficient in form.terms.items():
-        body = mono_text(mono, atoms, names, matrices, latex)
+        body = mono_text(mono, atoms, names, matrices, latex, inside)
         value = float(np.ravel(np.asarray(coefficient, float))[0])
         sign = "-" if value < 0 else "+"
         size = number_text(abs(coefficient) if not isinstance(coefficient, np.ndarray) else abs(value), latex)
@@ -42,20 +44,27 @@ def form_text(form: Form, atoms: Atoms, names: dict[Any, str], matrices: dict[in
     return head + "".join(f" {sign} {body}" for sign, body in parts[1:])
 
 
-def mono_text(mono: Mono, atoms: Atoms, names: dict[Any, str], matrices: dict[int, str], latex: bool = False) -> str:
+def mono_text(
+    mono: Mono, atoms: Atoms, names: dict[Any, str], matrices: dict[int, str], latex: bool = False, inside: bool = False
+) -> str:
     """A monomial as a product of named atoms."""
     out = []
     for a, power in mono:
-        body = atom_text(a, atoms, names, matrices, latex)
+        body = atom_text(a, atoms, names, matrices, latex, inside)
         out.append(body if power == 1 else f"{body}^{{{power}}}" if latex else f"{body}**{power}")
     return " ".join(out) or "1"
 
 
-def atom_text(a: int, atoms: Atoms, names: dict[Any, str], matrices: dict[int, str], latex: bool = False) -> str:
-    """Z^x, Zhat^{W x}, phi(...)."""
+def atom_text(
+    a: int, atoms: Atoms, names: dict[Any, str], matrices: dict[int, str], latex: bool = False, inside: bool = False
+) -> str:
+    """Z^x, Zhat^{W x}, phi(...); inside a hat x, hat(W x), phi(...)."""
 
     def z(name: str) -> str:
-        return f"Z^{{{name}}}" if latex or len(name) > 1 else f"Z^{name}"
+        shown = tex(name) if latex else name
+        if inside:
+            return shown
+        return f"Z^{{{shown}}}" if latex or len(name) > 1 else f"Z^{name}"
 
     match atoms.table[a]:
         case Initial(group, index):
@@ -64,15 +73,12 @@ def atom_text(a: int, atoms: Atoms, names: dict[Any, str], matrices: dict[int, s
         case Draw(source):
             return z(names.get((id(source), 0), "x"))
         case Hat(matrix, transposed, basis):
-            inner = mono_text(basis, atoms, names, matrices, latex)
-            for plain in ("Z^{", "Z^"):
-                inner = inner.replace(plain, "{" if plain == "Z^{" and latex else "")
-            inner = inner.replace("{", "").replace("}", "") if not latex else inner
-            name = matrix_name(MatVec(matrix, transposed), matrices, latex)
-            return (r"\hat Z^{%s %s}" if latex else "Zhat^{%s %s}") % (name, inner)
-        case Func(fn, args):
-            inner = ", ".join(form_text(arg, atoms, names, matrices, latex) for arg in args)
+            inner = mono_text(basis, atoms, names, matrices, latex, inside=True)
+            product = f"{matrix_name(MatVec(matrix, transposed), matrices, latex)} {inner}"
             if latex:
-                return rf"{fn.latex or fn.name}\!\left({inner}\right)"
-            return f"{fn.name}({inner})"
+                return rf"\widehat{{{product}}}" if inside else rf"\hat Z^{{{product}}}"
+            return f"hat({product})" if inside else f"Zhat^{{{product}}}"
+        case Func(fn, args):
+            inner = ", ".join(form_text(arg, atoms, names, matrices, latex, inside) for arg in args)
+            return rf"{fn.latex or fn.name}\!\left({inner}\right)" if latex else f"{fn.name}({inner})"
     raise AssertionError

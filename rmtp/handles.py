@@ -70,7 +70,9 @@ class Node(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         handler = ARRAY_FUNCTIONS.get(func)
         if handler is None:
-            hint = _ADVICE.get(func.__name__, "the docs list the functions of the language; rmtp.elementwise takes any other")
+            hint = _ADVICE.get(
+                func.__name__, "the docs list the functions of the language; rmtp.elementwise takes any other"
+            )
             raise UnsupportedOperation(f"np.{func.__name__} is not an instruction of a tensor program", remedy=hint)
         return handler(*args, **kwargs)
 
@@ -346,7 +348,9 @@ def power(base: Any, exponent: Any) -> Any:
     """``base ** exponent``: polynomial for natural exponents, else a nonlinearity."""
     if isinstance(exponent, Node):
         if isinstance(base, Node) or float(base) <= 0:
-            raise UnsupportedOperation("a power with a symbolic exponent", remedy="np.exp(y * np.log(x)), or elementwise")
+            raise UnsupportedOperation(
+                "a power with a symbolic exponent", remedy="np.exp(y * np.log(x)), or elementwise"
+            )
         return apply(nl.EXP, apply(MULTIPLY, exponent, float(np.log(base))))
     exponent = plain(exponent)
     if exponent == int(exponent) and abs(exponent) < 10_000:
@@ -402,45 +406,9 @@ def _not(x: Any) -> Any:
     return 1 - x
 
 
-# comparisons give the 0/1 vector; <= and >= differ from < and > only on exact ties
-_ARITHMETIC: dict[str, Callable[..., Any]] = {
-    "add": lambda a, b: apply(ADD, a, b),
-    "subtract": lambda a, b: apply(SUBTRACT, a, b),
-    "multiply": lambda a, b: apply(MULTIPLY, a, b),
-    "divide": divide,
-    "true_divide": divide,
-    "negative": lambda a: apply(MULTIPLY, -1, a),
-    "positive": lambda a: a,
-    "conjugate": lambda a: a,
-    "square": lambda a: power(a, 2),
-    "reciprocal": lambda a: divide(1, a),
-    "power": power,
-    "float_power": power,
-    "maximum": maximum,
-    "minimum": minimum,
-    "fmax": maximum,
-    "fmin": minimum,
-    "clip": clip,
-    "heaviside": _heaviside,
-    "greater": lambda a, b: apply(nl.STEP, apply(SUBTRACT, a, b)),
-    "less": lambda a, b: apply(nl.STEP, apply(SUBTRACT, b, a)),
-    "greater_equal": lambda a, b: apply(nl.STEP_CLOSED, apply(SUBTRACT, a, b)),
-    "less_equal": lambda a, b: apply(nl.STEP_CLOSED, apply(SUBTRACT, b, a)),
-    "logical_and": lambda a, b: a * b,
-    "bitwise_and": lambda a, b: a * b,
-    "logical_or": lambda a, b: a + b - a * b,
-    "bitwise_or": lambda a, b: a + b - a * b,
-    "logical_xor": lambda a, b: a + b - 2 * a * b,
-    "bitwise_xor": lambda a, b: a + b - 2 * a * b,
-    "logical_not": _not,
-    "invert": _not,
-    "matmul": lambda a, b: _matmul(a, b),
-}
-
-
 def apply_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
     """The instruction for a NumPy or scipy.special ufunc."""
-    handler = _ARITHMETIC.get(ufunc.__name__)
+    handler = ARITHMETIC.get(ufunc.__name__)
     if handler is not None:
         return handler(*inputs)
     fn = nl.from_ufunc(ufunc)
@@ -555,6 +523,42 @@ def _like(value: Any) -> Callable[..., Any]:
         return Vector(Init(ConstantSource(x.dim, plain(number))), (), x.dim) if not x.axes else x * 0 + number
 
     return make
+
+
+# comparisons give the 0/1 vector; <= and >= differ from < and > only on exact ties
+ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "add": lambda a, b: apply(ADD, a, b),
+    "subtract": lambda a, b: apply(SUBTRACT, a, b),
+    "multiply": lambda a, b: apply(MULTIPLY, a, b),
+    "divide": divide,
+    "true_divide": divide,
+    "negative": lambda a: apply(MULTIPLY, -1, a),
+    "positive": lambda a: a,
+    "conjugate": lambda a: a,
+    "square": lambda a: power(a, 2),
+    "reciprocal": lambda a: divide(1, a),
+    "power": power,
+    "float_power": power,
+    "maximum": maximum,
+    "minimum": minimum,
+    "fmax": maximum,
+    "fmin": minimum,
+    "clip": clip,
+    "heaviside": _heaviside,
+    "greater": lambda a, b: apply(nl.STEP, apply(SUBTRACT, a, b)),
+    "less": lambda a, b: apply(nl.STEP, apply(SUBTRACT, b, a)),
+    "greater_equal": lambda a, b: apply(nl.STEP_CLOSED, apply(SUBTRACT, a, b)),
+    "less_equal": lambda a, b: apply(nl.STEP_CLOSED, apply(SUBTRACT, b, a)),
+    "logical_and": lambda a, b: a * b,
+    "bitwise_and": lambda a, b: a * b,
+    "logical_or": lambda a, b: a + b - a * b,
+    "bitwise_or": lambda a, b: a + b - a * b,
+    "logical_xor": lambda a, b: a + b - 2 * a * b,
+    "bitwise_xor": lambda a, b: a + b - 2 * a * b,
+    "logical_not": _not,
+    "invert": _not,
+    "matmul": _matmul,
+}
 
 
 ARRAY_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from .ensembles import Number
 from .axes import Along, combine, over_axes, stacked
+from .ensembles import Number
 from .errors import (
     BadParameter,
     BudgetExceeded,
@@ -31,10 +31,6 @@ from .errors import (
 from .expect.closed_forms import is_rational
 from .expect.engine import CHOICES, METHODS, REPLICATES, SAMPLED_POINTS, Expectations, NeedsSampling, Options
 from .handles import Node
-from .language import program as program_of
-from .laws import Atom, GaussianLaw
-from .nonlinearity import Nonlinearity
-from .normal import Atoms, Draw, Form, Func, Hat, Initial, Mono, add, constant, is_zero, scale, times
 from .instructions import (
     Apply,
     Arithmetic,
@@ -49,9 +45,13 @@ from .instructions import (
     Parameter,
     RandomMatrix,
 )
+from .language import program as program_of
+from .laws import Atom, GaussianLaw
+from .nonlinearity import Nonlinearity
+from .normal import Atoms, Draw, Form, Func, Hat, Initial, Mono, add, constant, is_zero, scale, times
 from .program import Program
 from .progress import progress
-from .results import Estimate
+from .results import Estimate, centre_and_spread, conclude
 from .ring import converter, precision
 from .sweeps import at_point, sweep_shape
 from .zlaw import ZLaw
@@ -323,7 +323,7 @@ class MasterTheorem:
             return bool(abs(value) < 1e-300)
         if value.dtype == object:
             return bool(np.any(value == 0))
-        centre, spread = _centre_and_spread(value, self.expect.sampler is not None)
+        centre, spread = centre_and_spread(value, self.expect.sampler is not None)
         return bool(np.any(np.abs(centre) <= np.maximum(4 * spread, 1e-300)))
 
     def _check_number(self, fn: Nonlinearity, value: Number, args: Sequence[Number]) -> None:
@@ -348,37 +348,10 @@ class MasterTheorem:
 
     def estimate(self, value: Number, rank: int) -> Estimate:
         """The value, its error from the perturbed copies or replicates, and the method."""
-        notes = tuple(dict.fromkeys(self.notes))
-        if isinstance(value, np.ndarray):
-            if value.dtype == object:
-                return Estimate(value[..., 0], np.zeros(value.shape[:-1]), METHODS[rank], notes)
-            centre, spread = _centre_and_spread(value, self.expect.sampler is not None)
-            floor = 1e-15 * (4 + len(self.values)) * np.abs(centre)
-            error = np.sqrt(spread**2 + floor**2)
-            name = METHODS[rank] if rank else "algebra"
-            if centre.ndim == 0:
-                return Estimate(float(centre), float(error), name, notes)
-            return Estimate(centre, error, name, notes)
-        if is_rational(value):
-            return Estimate(self.number(value) if not self.ctx else value, 0, "exact", notes)
-        if self.ctx is not None and hasattr(value, "context"):
-            assert self.options.dps is not None
-            digits = self.ctx.mpf(10) ** (-self.options.dps)
-            return Estimate(value, float(digits * max(abs(value), digits)), METHODS[rank] if rank else "algebra", notes)
-        if not np.isfinite(value):
-            raise DivergentExpectation("the limit is not finite", remedy="check the moments the program needs")
-        error = 1e-15 * (4 + len(self.values)) * abs(value)
-        return Estimate(float(value), float(error), METHODS[rank] if rank else "algebra", notes)
-
-
-def _centre_and_spread(value: np.ndarray, sampled: bool) -> tuple[np.ndarray, np.ndarray]:
-    value = np.asarray(value)
-    copies = value.shape[-1]
-    if copies == 1:
-        return value[..., 0], np.zeros(value.shape[:-1])
-    if sampled:
-        return value.mean(axis=-1), value.std(axis=-1, ddof=1) / np.sqrt(copies)
-    return value[..., 0], 2 * np.abs(value - value[..., :1]).max(axis=-1)
+        sampled = self.expect.sampler is not None
+        return conclude(
+            value, METHODS[rank], sampled, 4 + len(self.values), self.options.dps, tuple(dict.fromkeys(self.notes))
+        )
 
 
 def _all_rational(value: Number) -> bool:
@@ -526,7 +499,9 @@ def _answer(walked: MasterTheorem, number: int, handle: Node, shape: tuple[int, 
             return stacked([walked.estimate(v, rank) for v in value.array.ravel()], value.array.shape)
         return walked.estimate(value, rank)
     if isinstance(value, Along):
-        return Along.of([ZLaw(walked, number, value.array[k], None, k) for k in np.ndindex(value.array.shape)], value.array.shape).array
+        return Along.of(
+            [ZLaw(walked, number, value.array[k], None, k) for k in np.ndindex(value.array.shape)], value.array.shape
+        ).array
     return ZLaw(walked, number, value, handle)
 
 

@@ -34,6 +34,7 @@ class Pieces:
 
     Examples
     --------
+    >>> from rmtp.catalogue import RELU
     >>> RELU.pieces
     Pieces(breaks=(0,), polys=((0,), (0, 1)))
     """
@@ -81,6 +82,7 @@ class Nonlinearity:
 
     Examples
     --------
+    >>> from rmtp.catalogue import TANH, leaky_relu
     >>> TANH.partials()[0]
     Nonlinearity(tanh')
     >>> leaky_relu(0.5) == leaky_relu(0.5), leaky_relu(0.5) == leaky_relu(0.25)

@@ -20,8 +20,8 @@ import numpy as np
 
 from .ensembles import Number
 from .errors import BudgetExceeded
-from .nonlinearity import Nonlinearity
 from .instructions import IIDSource, NormalGroup, RandomMatrix
+from .nonlinearity import Nonlinearity
 from .ring import as_number
 
 Mono = tuple[tuple[int, int], ...]

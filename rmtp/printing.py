@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from .ensembles import Dim, Number
-from .laws import describe
 from .instructions import (
     Apply,
     Arithmetic,
@@ -27,6 +26,7 @@ from .instructions import (
     NormalGroup,
     Parameter,
 )
+from .laws import describe
 
 Program = Any  # rmtp.program.Program, which is built on this module
 
@@ -79,7 +79,7 @@ def printed(program: Program, latex: bool = False) -> Printed:
         right, level = _right_hand_side(program, line, text, matrices, latex)
         parameter = isinstance(line.op, Parameter)
         inline = isinstance(line.op, Apply | Combine) and not line.name and uses[number] == 1 and len(right) <= _LONG
-        if parameter and not line.name or inline:
+        if (parameter and not line.name) or inline:
             text.append((right, level))
             names.append("")
             continue
@@ -87,7 +87,7 @@ def printed(program: Program, latex: bool = False) -> Printed:
         names.append(name)
         home[number] = len(rows)
         rows.append((number, right))
-        text.append((name, 9))
+        text.append((tex(name) if latex else name, 9))
     for number in range(len(program.lines) - 1, -1, -1):
         if home[number] >= 0:
             for a in program.lines[number].args:
@@ -104,11 +104,14 @@ def printed(program: Program, latex: bool = False) -> Printed:
 
 
 def matrix_name(op: MatVec, matrices: dict[int, str], latex: bool) -> str:
+    """The name of a matrix or its transpose; unnamed ones are numbered in order of use."""
     key = id(op.matrix)
     if key not in matrices:
         stem = "A" if op.matrix.ensemble.symmetric else "W"
         matrices[key] = op.matrix.name or f"{stem}{1 + sum(1 for n in matrices.values() if n.startswith(stem))}"
-    return matrices[key] + ((r"^\top" if latex else ".T") if op.transposed else "")
+    if latex:
+        return tex(matrices[key]) + (r"^\top" if op.transposed else "")
+    return matrices[key] + (".T" if op.transposed else "")
 
 
 def _right_hand_side(
@@ -218,11 +221,12 @@ def line_text(program: Program, number: int) -> str:
 def program_latex(program: Program) -> str:
     """An align* environment."""
     table = printed(program, latex=True)
-    body = [rf"  {_tex(table.names[number])} &= {right} \\" for number, right in table.rows]
+    body = [rf"  {tex(table.names[number])} &= {right} \\" for number, right in table.rows]
     return "\n".join([r"\begin{align*}", *body, r"\end{align*}"])
 
 
-def _tex(name: str) -> str:
+def tex(name: str) -> str:
+    """A name with its digits as a subscript."""
     stem = name.rstrip("0123456789")
     digits = name[len(stem) :]
     stem = stem if len(stem) == 1 else rf"\mathrm{{{stem.replace('_', chr(92) + '_')}}}"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .ensembles import Number
+from .errors import DivergentExpectation
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,3 +80,36 @@ def with_error(value: Number, error: Number) -> str:
         return f"{value:.12g}"
     digits = int(np.clip(1 - np.floor(np.log10(float(error))), 0, 15))
     return f"{float(value):.{digits}f} ± {float(error):.1g}"
+
+
+def conclude(
+    value: Number, method: str, sampled: bool, operations: int, dps: int | None, notes: tuple[str, ...] = ()
+) -> Estimate:
+    """A number of the engine as an `Estimate`: rational and exact, mpmath to its digits, or a float with its copies."""
+    name = "algebra" if method == "exact" else method
+    rounding = 1e-15 * operations
+    if isinstance(value, int | Fraction):
+        return Estimate(Fraction(value), 0, "exact", notes)
+    if isinstance(value, np.ndarray):
+        if value.dtype == object:
+            return Estimate(value[..., 0], np.zeros(value.shape[:-1]), method, notes)
+        centre, spread = centre_and_spread(value, sampled)
+        error = np.sqrt(spread**2 + (rounding * centre) ** 2)
+        return Estimate(centre[()], error[()], name, notes)
+    if dps is not None:
+        digits = value.context.mpf(10) ** (-dps)
+        return Estimate(value, float(digits * max(abs(value), digits)), name, notes)
+    if not np.isfinite(value):
+        raise DivergentExpectation("the limit is not finite", remedy="check the moments the program needs")
+    return Estimate(float(value), float(rounding * abs(value)), name, notes)
+
+
+def centre_and_spread(value: np.ndarray, sampled: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The value and its error, from a last axis of replicates (sampled) or of perturbed copies."""
+    value = np.asarray(value)
+    copies = value.shape[-1]
+    if copies == 1:
+        return value[..., 0], np.zeros(value.shape[:-1])
+    if sampled:
+        return value.mean(axis=-1), value.std(axis=-1, ddof=1) / np.sqrt(copies)
+    return value[..., 0], 2 * np.abs(value - value[..., :1]).max(axis=-1)

@@ -12,7 +12,6 @@ from .ensembles import Number
 from .errors import BadParameter, NotExact, UnsupportedOperation
 
 
-
 class Copies(np.ndarray):
     """Floats over a sweep, with a last axis of perturbed copies or replicates.
 
@@ -20,9 +19,7 @@ class Copies(np.ndarray):
     """
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        plain = [
-            float(v) if isinstance(v, Fraction) else np.asarray(v) if isinstance(v, Copies) else v for v in inputs
-        ]
+        plain = [float(v) if isinstance(v, Fraction) else np.asarray(v) if isinstance(v, Copies) else v for v in inputs]
         if "out" in kwargs:
             kwargs["out"] = tuple(v.view(np.ndarray) if isinstance(v, Copies) else v for v in kwargs["out"])
         result = getattr(ufunc, method)(*plain, **kwargs)

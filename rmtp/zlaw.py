@@ -13,10 +13,10 @@ from .ensembles import Number
 from .errors import BadParameter, RmtpError, UnsupportedOperation
 from .expect.closed_forms import is_rational
 from .expect.sobol import Sampler
-from .normal import Form, Mono, add, is_zero
 from .formtext import form_text, mono_text, source_names
 from .instructions import MatVec
 from .language import elementwise
+from .normal import Form, Mono, add, is_zero
 from .printing import matrix_name, printed
 from .results import Estimate
 
@@ -33,7 +33,7 @@ class ZLaw:
     >>> W, x = rmtp.Gaussian(n, n, name="W"), rmtp.Normal(n, name="x")
     >>> law = rmtp.limit(W.T @ (W @ x))
     >>> print(law)
-    Z = Zhat^{W.T Zhat^W x} + Z^x
+    Z = Zhat^{W.T hat(W x)} + Z^x
     mean 0 (exact), var 2 (exact)
     >>> law.zdot
     {'x': Estimate(1, error=0, method='exact')}

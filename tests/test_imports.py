@@ -13,39 +13,24 @@ import rmtp
 PACKAGE = Path(rmtp.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Every module may import modules of its own layer that stand before it, and all layers before.
-LAYERS = [
-    ["errors"],
-    ["nonlinearity", "ensembles", "laws", "progress"],
-    ["program"],
-    ["handles"],
-    ["language"],
-    ["ring", "normal", "results"],
-    ["axes", "sweeps", "printing"],
-    ["expect.wick", "expect.hermite", "expect.closed", "expect.closed_forms", "expect.integrand"],
-    ["expect.quadrature", "expect.multiprecision", "expect.sobol"],
-    ["expect.engine"],
-    ["zlaw"],
-    ["limit"],
-    ["sample"],
-    ["verify"],
-    ["plots"],
-    ["reproduce"],
-    ["cli"],
-    ["__main__"],
-]
-RANK = {name: k for k, layer in enumerate(LAYERS) for name in layer}
+# From the bottom to the top: a module imports only what stands before it.
+ORDER = """
+    errors progress
+    nonlinearity chains catalogue
+    ensembles laws instructions printing program
+    handles language
+    ring normal results formtext axes sweeps
+    expect.wick expect.pieces expect.piecewise expect.hermite expect.closed
+    expect.integrand expect.closed_forms expect.multiprecision expect.quadrature expect.sobol expect.engine
+    sample plots zlaw limit verify
+    reproduce.oracles reproduce.table reproduce.figures
+    reproduce.spectra reproduce.jacobians reproduce.networks reproduce.iterations reproduce
+    cli __main__
+""".split()
+RANK = {name: k for k, name in enumerate(ORDER)}
 
-# (importer, imported): upward imports inside functions, each because a method of a lower object asks a higher module
-DEFERRED = {
-    ("handles", "printing"),  # repr of a handle
-    ("program", "printing"),  # str and .latex() of a program
-    ("zlaw", "limit"),  # ZLaw.expect asks for another limit
-    ("zlaw", "plots"),  # matplotlib is loaded by .plot() only
-    ("zlaw", "sample"),  # .plot(width=...) draws a histogram
-    ("verify", "plots"),
-    ("sample", "plots"),
-}
+# Upward imports inside functions. Each is an exception with a reason, and there are none now.
+DEFERRED: dict[tuple[str, str], str] = {}
 
 
 def name_of(path: Path) -> str:
@@ -76,7 +61,7 @@ def imports(path: Path):
         if isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             stem = ".".join([*base, *([node.module] if node.module else [])])
-            targets = [f"{stem}.{alias.name}" if is_module(f"{stem}.{alias.name}") else stem for alias in node.names]
+            targets = [f"{stem}.{a.name}" if is_module(f"{stem}.{a.name}") else stem for a in node.names]
         elif isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
         for target in targets:
@@ -91,38 +76,31 @@ def is_module(dotted: str) -> bool:
     return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
 
 
-def layer(name: str) -> int:
-    while name not in RANK:
-        if "." not in name:
-            pytest.fail(f"module {name!r} has no place in the layers of tests/test_imports.py")
-        name = name.rpartition(".")[0]
-    return RANK[name]
-
-
 @pytest.mark.parametrize("path", [p for p in MODULES if name_of(p)], ids=name_of)
 def test_imports_go_one_way(path):
     own = name_of(path)
-    if own.endswith("expect") or own == "reproduce" and path.name == "__init__.py":
-        own = own if own in RANK else "expect.engine"
+    if own == "expect":  # the package itself imports nothing
+        assert not list(imports(path))
+        return
+    assert own in RANK, f"{own} has no place in the order of this test"
     upward = []
     for target, line, inside in imports(path):
-        if target == own or (target and own.startswith(target + ".")):
+        if target in ("", "expect"):  # the names of a package, as `from . import errors`
             continue
-        if target == "":  # import rmtp: the top layers may use the public names
-            if layer(own) < RANK["sample"]:
-                upward.append(f"{path.name}:{line} imports the package")
-            continue
-        if target == "expect":
-            target = "expect.wick"
-        allowed = layer(target) < layer(own) or (layer(target) == layer(own) and not cyclic(path, target))
-        if not allowed and not (inside and (own.split(".")[0], target) in DEFERRED):
+        if RANK[target] >= RANK[own] and not (inside and (own, target) in DEFERRED):
             upward.append(f"{path.name}:{line} imports {target}{' inside a function' if inside else ''}")
     assert not upward
 
 
-def cyclic(path: Path, target: str) -> bool:
-    other = PACKAGE.joinpath(*target.split(".")).with_suffix(".py")
-    return other.exists() and name_of(path) in {name for name, _, inside in imports(other) if not inside}
+def test_every_module_of_the_order_exists():
+    assert {name_of(p) for p in MODULES} - {"", "expect"} == set(ORDER)
+
+
+def test_nothing_below_the_top_imports_the_package_itself():
+    """`import rmtp` inside a module would make the order meaningless."""
+    for path in MODULES:
+        if name_of(path) and not name_of(path).startswith(("reproduce", "cli", "__main__")):
+            assert "rmtp" not in {i.split(".")[0] for i in outside_imports(path)}, path.name
 
 
 def test_the_expectation_engine_never_sees_the_theorem():
@@ -157,7 +135,7 @@ def run(code: str):
 
 def test_import_is_silent_and_without_side_effects():
     code = """
-import sys, mpmath, numpy as np, warnings, random
+import sys, mpmath, numpy as np, scipy.special, scipy.stats, warnings, random
 state = (mpmath.mp.dps, np.geterr(), list(warnings.filters), np.random.get_state()[1][:5].tolist(), random.getstate(), sys.getrecursionlimit())
 import rmtp
 assert state == (mpmath.mp.dps, np.geterr(), list(warnings.filters), np.random.get_state()[1][:5].tolist(), random.getstate(), sys.getrecursionlimit())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import rmtp
 import scipy.stats as st
-from rmtp.program import Apply, Average, Init, MatVec, Parameter
+from rmtp.instructions import Apply, Average, Init, MatVec, Parameter
 
 n, m = rmtp.Dim("n"), rmtp.Dim("m", 2)
 
@@ -132,9 +132,6 @@ def test_width_classes_of_an_mlp():
     x2 = np.tanh(W2 @ x1 + b2).named("x2")
     dh2 = (v * (1 - x2**2)).named("dh2")
     dx1 = (W2.T @ dh2).named("dx1")
-    assert named_classes(x2, dx1) == {frozenset({"W1x", "b1", "x1"}), frozenset({"b2", "v", "x2", "dh2"}), frozenset({"dx1"})} - {
-        frozenset({"dx1"})
-    } | set() or True
     classes = named_classes(x2, dx1)
     assert frozenset({"b2", "v", "x2", "dh2"}) in classes
     assert frozenset({"W1x", "b1", "x1", "dx1"}) in classes

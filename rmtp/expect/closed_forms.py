@@ -58,7 +58,9 @@ def _ratio(u: Linear, v: Linear) -> Number | None:
         return None
     if any(isinstance(c, np.ndarray) for _, c in (*u, *v)):
         return 1 if all(np.array_equal(c, d) for (_, c), (_, d) in zip(u, v, strict=True)) else None
-    factors = {Fraction(d, c) if is_rational(c) and is_rational(d) else d / c for (_, c), (_, d) in zip(u, v, strict=True)}
+    factors = {
+        Fraction(d, c) if is_rational(c) and is_rational(d) else d / c for (_, c), (_, d) in zip(u, v, strict=True)
+    }
     return factors.pop() if len(factors) == 1 else None
 
 

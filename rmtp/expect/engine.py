@@ -15,21 +15,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from ..ensembles import Number
 from ..errors import BudgetExceeded, NotExact, UnsupportedOperation
-from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, mono_times, times
 from ..instructions import RandomMatrix
+from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, mono_times, times
 from ..ring import as_number
 from . import quadrature
 from .closed_forms import closed_form, is_rational, mehler_pair
-from .integrand import Integrand, Linear, integrands, number_of_components, numeric
+from .integrand import Integrand, integrands, number_of_components, numeric
 from .multiprecision import integrate_mp
 from .sobol import Sampler
+from .stein import gaussian_variables, linked, solve_batch, solve_psd
 from .wick import gaussian_moment
 
 METHODS = ("exact", "closed form", "mehler", "quadrature", "sobol")
@@ -97,9 +97,7 @@ class Expectations:
         self._hard: set[Mono] = set()
         self._ranks: list[int] = [0]
         self._signs = np.random.default_rng(options.seed)
-        self.sampler = (
-            None if points is None else Sampler(atoms, self.cov, REPLICATES, points, options.seed)
-        )
+        self.sampler = None if points is None else Sampler(atoms, self.cov, REPLICATES, points, options.seed)
 
     # -- which methods a number rests on --------------------------------------------------------
 
@@ -192,7 +190,7 @@ class Expectations:
             return [as_number(float(s2) * own)]
         variables = [Form({self._basis(a): 1}) for a in family]
         gram, vector = self.sampler.regression(variables, target)
-        a = _solve_batch(gram, vector)
+        a = solve_batch(gram, vector)
         residual = own - 2 * np.einsum("ri,ri->r", a, vector) + np.einsum("ri,rij,rj->r", a, gram, a)
         known = np.empty(gram.shape)
         for i, f in enumerate(family):
@@ -359,9 +357,7 @@ class Expectations:
             if value is not None:
                 self._note(0 if is_rational(value) else 1)
             elif method == "closed":
-                raise UnsupportedOperation(
-                    f"no closed form for {self.describe(mono)}", remedy='method="auto"'
-                )
+                raise UnsupportedOperation(f"no closed form for {self.describe(mono)}", remedy='method="auto"')
             else:
                 value = self._mehler(made) if method == "mehler" else None
                 if value is None:
@@ -448,12 +444,12 @@ class Expectations:
 
         E[v_i M] = sum_j Cov(v_i, v_j) E[dM/dv_j] (theory 2); any solution is right when Cov(v) is singular.
         """
-        variables = self._gaussian_variables(mono)
+        variables = gaussian_variables(self.atoms, mono, self.ctx is None)
         wanted = set(hats)
         if not any(a in wanted for v in variables for a, _ in v):
             return {}
         families = [{self._family(a) for a, _ in v} for v in variables]
-        relevant = _linked(families, {self._family(h) for h in hats})
+        relevant = linked(families, {self._family(h) for h in hats})
         variables = [variables[i] for i in relevant]
         target = Form({mono: 1})
         forms = [Form({((a, 1),): c for a, c in v}) for v in variables]
@@ -468,7 +464,7 @@ class Expectations:
             # a regression on the points themselves: what the points get wrong on both sides cancels
             self._note(METHODS.index("sobol"))
             gram, vector = self.sampler.regression(forms, target)
-            solution = [as_number(e) for e in _solve_batch(gram, vector).T]
+            solution = [as_number(e) for e in solve_batch(gram, vector).T]
         out: dict[int, Number] = {}
         for v, e in zip(variables, solution, strict=True):
             for a, c in v:
@@ -484,87 +480,7 @@ class Expectations:
                 total = total + coefficient * value
         return total
 
-    def _gaussian_variables(self, mono: Mono) -> list[Linear]:
-        """The affine Gaussian variables beneath a monomial (drawn vectors left out), its Gaussian factors included."""
-        seen: dict[Any, Linear] = {}
-        for a, _ in mono:
-            if isinstance(self.atoms.table[a], Hat | Initial):
-                seen[((a, 1),)] = ((a, 1),)
-        for number in self.atoms.closure(a for a, _ in mono):
-            atom = self.atoms.table[number]
-            if not isinstance(atom, Func):
-                continue
-            for arg in atom.args:
-                linear = []
-                for m, c in arg.terms.items():
-                    gaussians = [a for a, _ in m if isinstance(self.atoms.table[a], Hat | Initial)]
-                    if len(m) == 1 and m[0][1] == 1 and gaussians:
-                        linear.append((m[0][0], c))
-                    else:
-                        for a in gaussians:
-                            seen[((a, 1),)] = ((a, 1),)
-                if linear:
-                    linear.sort(key=lambda t: t[0])
-                    # relu(u) and relu(-u) see one variable
-                    head = linear[0][1] if self.ctx is None and np.all(np.asarray(linear[0][1] != 0)) else 1
-                    head = Fraction(head) if isinstance(head, int) else head
-                    linear = [(a, c / head) for a, c in linear]
-                    seen[Form({((a, 1),): c for a, c in linear}).key()] = tuple(linear)
-        return list(seen.values())
-
 
 def _nothing(value: Number) -> bool:
     """An exact zero; a zero that was computed keeps its method and its error."""
     return is_rational(value) and value == 0
-
-
-def _linked(families: list[set[Any]], start: set[Any]) -> list[int]:
-    """Indices of variables connected to the families in `start` through shared families."""
-    reached = set(start)
-    while True:
-        grown = reached.union(*(f for f in families if f & reached)) if families else reached
-        if grown == reached:
-            return [i for i, f in enumerate(families) if f & reached]
-        reached = grown
-
-
-def _solve_batch(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    # equilibrate: the cut-off must not depend on the units of a variable
-    scale = np.sqrt(np.maximum(np.einsum("...ii->...i", matrix), 0.0))
-    scale[scale == 0] = 1.0
-    inverse = np.linalg.pinv(matrix / scale[..., :, None] / scale[..., None, :], rcond=1e-11, hermitian=True)
-    return np.einsum("...ij,...j->...i", inverse, vector / scale) / scale
-
-
-def solve_psd(cov: list[list[Number]], right: list[Number], ctx: Any = None) -> list[Number]:
-    """A solution of a consistent positive semidefinite system, exact in an exact ring; singular is normal."""
-    size = len(right)
-    numbers = [*right, *(c for row in cov for c in row)]
-    exact = all(is_rational(v) for v in numbers)
-    if not exact and ctx is None:
-        shape = np.broadcast_shapes(*(np.shape(v) for v in numbers))
-        matrix = np.empty((*shape, size, size))
-        vector = np.empty((*shape, size))
-        for i in range(size):
-            vector[..., i] = right[i]
-            for j in range(size):
-                matrix[..., i, j] = cov[i][j]
-        out = _solve_batch(matrix, vector)
-        return [as_number(out[..., i]) for i in range(size)]
-    rows = [[*row, b] for row, b in zip(cov, right, strict=True)]
-    if exact:
-        rows = [[Fraction(v) for v in row] for row in rows]
-    tolerance = 0 if exact else ctx.eps * 10**6
-    pivots: list[int] = []
-    for step in range(size):
-        best = max((i for i in range(size) if i not in pivots), key=lambda i: abs(rows[i][i]))
-        if abs(rows[best][best]) <= tolerance * max(1, abs(cov[best][best])):
-            break
-        pivots.append(best)
-        head = rows[best][best]
-        rows[best] = [v / head for v in rows[best]]
-        for i in range(size):
-            if i != best and rows[i][best] != 0:
-                factor = rows[i][best]
-                rows[i] = [v - factor * w for v, w in zip(rows[i], rows[best], strict=True)]
-    return [rows[i][size] if i in pivots else 0 for i in range(size)]

@@ -145,8 +145,8 @@ def _argument(
     const: Number = 0
     linear: dict[int, Number] = {}
     rest: list[tuple[Number, Mono]] = []
-    for mono, coefficient in arg.terms.items():
-        kept = []
+    for mono, given in arg.terms.items():
+        coefficient, kept = given, []
         for a, power in mono:
             if a in made.fixed:
                 coefficient = coefficient * made.fixed[a] ** power
@@ -260,8 +260,10 @@ def cholesky(cov: np.ndarray, v: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 def variable_values(problem: Numeric, xi: np.ndarray) -> np.ndarray:
     """(V, B, N) values of the variables at points xi (r, B, N), without the means of arguments."""
-    return np.einsum("bvr,rbn->vbn", problem.factor, xi) if problem.rank else np.zeros(
-        (problem.factor.shape[1], problem.batch, xi.shape[-1])
+    return (
+        np.einsum("bvr,rbn->vbn", problem.factor, xi)
+        if problem.rank
+        else np.zeros((problem.factor.shape[1], problem.batch, xi.shape[-1]))
     )
 
 
@@ -321,8 +323,10 @@ def gaussian_polynomial(problem: Numeric, xi: np.ndarray) -> np.ndarray | float:
     if not problem.integrand.gauss:
         return 1.0
     powers = tuple(power for _, power in problem.integrand.gauss)
-    means = np.einsum("bgr,rbn->gbn", problem.gauss_slope, xi) if problem.rank else np.zeros(
-        (len(powers), problem.batch, 1)
+    means = (
+        np.einsum("bgr,rbn->gbn", problem.gauss_slope, xi)
+        if problem.rank
+        else np.zeros((len(powers), problem.batch, 1))
     )
     residual = problem.gauss_residual
     memo: dict[tuple[int, ...], np.ndarray | float] = {}

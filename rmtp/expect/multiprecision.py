@@ -28,14 +28,10 @@ def integrate_mp(ctx: Any, made: Integrand, cov: CovOf) -> Number:
         )
     problem = _Problem(ctx, made, cov)
     if problem.rank > 2:
-        raise NotConverged(
-            f"an expectation in {problem.rank} dimensions to {ctx.dps} digits", remedy="drop dps="
-        )
+        raise NotConverged(f"an expectation in {problem.rank} dimensions to {ctx.dps} digits", remedy="drop dps=")
     for fn, _ in made.calls.values():
         if fn.mp is None:
-            raise NotExact(
-                f"{fn.name} has no arbitrary-precision version", remedy="drop dps=, or use mpmath functions"
-            )
+            raise NotExact(f"{fn.name} has no arbitrary-precision version", remedy="drop dps=, or use mpmath functions")
     try:
         value, error = problem.integrate()
     except (TypeError, ValueError, AttributeError) as failure:
@@ -74,7 +70,10 @@ class _Problem:
         self.rows, self.gauss_rows = rows[:count], rows[count:]
         self.rank = len(rows[0]) if rows else 0
         self.residual = [
-            [c[count + i][count + j] - sum(a * b for a, b in zip(u, v, strict=True)) for j, v in enumerate(self.gauss_rows)]
+            [
+                c[count + i][count + j] - sum(a * b for a, b in zip(u, v, strict=True))
+                for j, v in enumerate(self.gauss_rows)
+            ]
             for i, u in enumerate(self.gauss_rows)
         ]
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -156,7 +157,9 @@ def _resolved(problem: Numeric, grid: Grid, evaluator: Evaluator) -> bool:
             if arg.rest:
                 if line and not _followed(np.broadcast_to(evaluator.argument(arg), grid.weight.shape), grid.weight):
                     return False
-            elif arg.var is not None and np.any(np.abs(problem.factor[:, arg.var]) @ np.array(grid.spacing) > _RESOLVED):
+            elif arg.var is not None and np.any(
+                np.abs(problem.factor[:, arg.var]) @ np.array(grid.spacing) > _RESOLVED
+            ):
                 return False
     return True
 
@@ -183,9 +186,7 @@ class Grid:
         self.draws: dict[int, np.ndarray] = {}
         self.spacing: list[float] = []
         self.kinked = [
-            (number, fn.kinks, args[fn.kink_arg])
-            for number, (fn, args) in problem.integrand.calls.items()
-            if fn.kinks
+            (number, fn.kinks, args[fn.kink_arg]) for number, (fn, args) in problem.integrand.calls.items() if fn.kinks
         ]
         self.singular = {number for number, _, _ in self.kinked if _singular(problem.integrand.calls[number][0])}
         self.reach = _reaches(problem)
@@ -220,12 +221,12 @@ class Grid:
         for kink in self._draw_kinks(number):
             edges = np.unique(np.append(edges, kink)) if edges[0] < kink < edges[-1] else edges
         pieces = max(1, round(2 * 4.0 / self.at.panel / 4))
-        fine = np.concatenate([np.linspace(a, b, pieces, endpoint=False) for a, b in zip(edges, edges[1:], strict=False)])
+        fine = np.concatenate([np.linspace(a, b, pieces, endpoint=False) for a, b in pairwise(edges)])
         edges = np.append(fine, edges[-1])
         x, w = _legendre(edges)
         self._extend(x, w * law.pdf(x))
         self.draws[number] = self._new
-    
+
     def _draw_kinks(self, number: int) -> list[float]:
         out = []
         for _, kinks, arg in self.kinked:

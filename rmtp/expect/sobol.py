@@ -185,9 +185,7 @@ class _Family:
         self.rows = np.zeros((0, 0, 0))  # (R, members, directions)
         self.normals: list[np.ndarray] = []
 
-    def extend(
-        self, number: int, cov: CovOf, normal: Callable[[], np.ndarray], replicates: int
-    ) -> np.ndarray:
+    def extend(self, number: int, cov: CovOf, normal: Callable[[], np.ndarray], replicates: int) -> np.ndarray:
         k = len(self.normals)
         row = np.zeros((replicates, k + 1))
         variance = np.broadcast_to(np.asarray(cov(number, number), float), (replicates,)).copy()

@@ -1,0 +1,96 @@
+"""What Stein's lemma needs: the affine Gaussian variables of a monomial, and a solver for singular systems."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ..ensembles import Number
+from ..normal import Atoms, Form, Func, Hat, Initial, Mono
+from ..ring import as_number
+from .closed_forms import is_rational
+from .integrand import Linear
+
+
+def gaussian_variables(atoms: Atoms, mono: Mono, rescale: bool) -> list[Linear]:
+    """The affine Gaussian variables beneath a monomial (drawn vectors left out), its Gaussian factors included."""
+    seen: dict[Any, Linear] = {}
+    for a, _ in mono:
+        if isinstance(atoms.table[a], Hat | Initial):
+            seen[((a, 1),)] = ((a, 1),)
+    for number in atoms.closure(a for a, _ in mono):
+        atom = atoms.table[number]
+        if not isinstance(atom, Func):
+            continue
+        for arg in atom.args:
+            linear = []
+            for m, c in arg.terms.items():
+                gaussians = [a for a, _ in m if isinstance(atoms.table[a], Hat | Initial)]
+                if len(m) == 1 and m[0][1] == 1 and gaussians:
+                    linear.append((m[0][0], c))
+                else:
+                    for a in gaussians:
+                        seen[((a, 1),)] = ((a, 1),)
+            if linear:
+                linear.sort(key=lambda t: t[0])
+                # relu(u) and relu(-u) see one variable
+                head = linear[0][1] if rescale and np.all(np.asarray(linear[0][1] != 0)) else 1
+                head = Fraction(head) if isinstance(head, int) else head
+                linear = [(a, c / head) for a, c in linear]
+                seen[Form({((a, 1),): c for a, c in linear}).key()] = tuple(linear)
+    return list(seen.values())
+
+
+def linked(families: list[set[Any]], start: set[Any]) -> list[int]:
+    """Indices of variables connected to the families in `start` through shared families."""
+    reached = set(start)
+    while True:
+        grown = reached.union(*(f for f in families if f & reached)) if families else reached
+        if grown == reached:
+            return [i for i, f in enumerate(families) if f & reached]
+        reached = grown
+
+
+def solve_batch(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Least-norm solutions of a batch of positive semidefinite systems."""
+    # equilibrate: the cut-off must not depend on the units of a variable
+    scale = np.sqrt(np.maximum(np.einsum("...ii->...i", matrix), 0.0))
+    scale[scale == 0] = 1.0
+    inverse = np.linalg.pinv(matrix / scale[..., :, None] / scale[..., None, :], rcond=1e-11, hermitian=True)
+    return np.einsum("...ij,...j->...i", inverse, vector / scale) / scale
+
+
+def solve_psd(cov: list[list[Number]], right: list[Number], ctx: Any = None) -> list[Number]:
+    """A solution of a consistent positive semidefinite system, exact in an exact ring; singular is normal."""
+    size = len(right)
+    numbers = [*right, *(c for row in cov for c in row)]
+    exact = all(is_rational(v) for v in numbers)
+    if not exact and ctx is None:
+        shape = np.broadcast_shapes(*(np.shape(v) for v in numbers))
+        matrix = np.empty((*shape, size, size))
+        vector = np.empty((*shape, size))
+        for i in range(size):
+            vector[..., i] = right[i]
+            for j in range(size):
+                matrix[..., i, j] = cov[i][j]
+        out = solve_batch(matrix, vector)
+        return [as_number(out[..., i]) for i in range(size)]
+    rows = [[*row, b] for row, b in zip(cov, right, strict=True)]
+    if exact:
+        rows = [[Fraction(v) for v in row] for row in rows]
+    tolerance = 0 if exact else ctx.eps * 10**6
+    pivots: list[int] = []
+    for _ in range(size):
+        best = max((i for i in range(size) if i not in pivots), key=lambda i: abs(rows[i][i]))
+        if abs(rows[best][best]) <= tolerance * max(1, abs(cov[best][best])):
+            break
+        pivots.append(best)
+        head = rows[best][best]
+        rows[best] = [v / head for v in rows[best]]
+        for i in range(size):
+            if i != best and rows[i][best] != 0:
+                factor = rows[i][best]
+                rows[i] = [v - factor * w for v, w in zip(rows[i], rows[best], strict=True)]
+    return [rows[i][size] if i in pivots else 0 for i in range(size)]
