@@ -202,15 +202,10 @@ def _expressions(value: Any, target: str) -> list[Node]:
     for entry in values:
         if not isinstance(entry, Node):
             raise UsageError(
-                f"{target} is {_kind(entry)}, not an expression of a program: give a vector or a scalar built from "
-                "rmtp.Normal, rmtp.Gaussian, np.mean, ..., a list of them, or a function without arguments that returns them."
+                f"{target} is of type {type(entry).__name__}, not an expression of a program: give a vector or a scalar built from "
+                "rmtp.Normal, rmtp.Gaussian, np.mean, ..., a list of them, or a function without arguments that returns one."
             )
     return values
-
-
-def _kind(value: Any) -> str:
-    name = type(value).__name__
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def _limit(arguments: argparse.Namespace) -> int:

@@ -50,6 +50,8 @@ class Dim:
 
     def __post_init__(self) -> None:
         try:
+            if isinstance(self.ratio, str):
+                raise TypeError
             positive = bool(np.all(np.isfinite(np.asarray(self.ratio, float)))) and bool(
                 np.all(np.asarray(self.ratio, float) > 0)
             )
@@ -146,6 +148,8 @@ def variance_of(std: Number, variance: Number | None, what: str) -> Number:
     if variance is not None and not (isinstance(std, int) and std == 1):
         raise BadParameter(f"{what}: std={std!r} and variance={variance!r} are both given", remedy="give one of them")
     try:
+        if isinstance(given, str):
+            raise TypeError
         values = np.asarray(given, dtype=float)
         fine = bool(np.all(np.isfinite(values)) and np.all(values >= 0))
     except (TypeError, ValueError):

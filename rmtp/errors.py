@@ -38,7 +38,7 @@ class RmtpError(Exception):
         What the caller can do about it.
     """
 
-    def __init__(self, problem: str, *, where: str = "", remedy: str = "") -> None:
+    def __init__(self, problem: str, where: str = "", remedy: str = "") -> None:
         self.problem, self.where, self.remedy = problem, where, remedy
         super().__init__(problem, where, remedy)
 

@@ -175,7 +175,6 @@ class Matrix:
 
     __slots__ = ("source", "transposed")
     __array_priority__ = 1000
-    __array_ufunc__ = None
 
     def __init__(self, source: RandomMatrix, transposed: bool = False) -> None:
         self.source, self.transposed = source, transposed and not source.ensemble.symmetric
@@ -223,6 +222,13 @@ class Matrix:
             "arithmetic on random matrices", remedy="act on vectors: (W + V) @ x is W @ x + V @ x"
         )
 
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if ufunc is np.matmul:
+            raise UnsupportedOperation(
+                "a product of an array and a random matrix", remedy="W @ x for a vector x of the program"
+            )
+        self._refuse()
+
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __neg__ = __pow__ = _refuse
 
     def __repr__(self) -> str:
@@ -258,6 +264,8 @@ def as_node(value: Any) -> Node:
 
 def plain(value: Any) -> Number:
     """A Python number: integers as Fractions, NumPy scalars unpacked."""
+    if np.ndim(value):
+        raise BadParameter(f"{value!r} where one number belongs", remedy="give one number")
     if isinstance(value, np.generic | np.ndarray):
         value = value.item()
     if isinstance(value, bool):
@@ -321,10 +329,15 @@ def _broadcast(fn: Any, nodes: tuple[Node, ...], dim: Dim | None) -> Axes:
         return ()
     rank = max(node.ndim for node in nodes if dim is None or node.dim is not None) - (dim is not None)
     axes: list[tuple[str, int]] = []
+    if any(len(node.axes) > rank for node in nodes):
+        raise AxisError(
+            f"{fn.name}: shapes {[n.shape for n in nodes]} do not broadcast",
+            remedy="as in NumPy, give vectors the same number of axes (x[:, None]); a sweep is rmtp.parameter(values)",
+        )
     for back in range(rank, 0, -1):
         found = ("", 1)
         for node in nodes:
-            if len(node.axes) > rank or (dim is not None and node.dim is not None and len(node.axes) != rank):
+            if dim is not None and node.dim is not None and len(node.axes) != rank:
                 raise AxisError(
                     f"{fn.name}: shapes {[n.shape for n in nodes]} do not broadcast",
                     remedy="as in NumPy, give vectors the same number of axes (x[:, None]); a sweep is rmtp.parameter(values)",
@@ -391,8 +404,10 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Any:
     return x if high is None else minimum(x, high)
 
 
-def where(condition: Any, a: Any, b: Any) -> Any:
+def where(condition: Any, a: Any = None, b: Any = None) -> Any:
     """np.where: the branch not taken is never looked at."""
+    if a is None or b is None:
+        raise UnsupportedOperation("np.where with one argument", remedy="np.where(condition, a, b)")
     return apply(nl.WHERE3, condition, a, b)
 
 

@@ -60,7 +60,15 @@ def Normal(dim: Dim, mean: Any = 0, cov: Any = 1, *, axis: str | None = None, na
     >>> rmtp.limit(np.mean(x * y)).value
     0.5
     """
-    single = np.ndim(mean) == 0 and np.ndim(cov) == 0
+    try:
+        shapes = np.shape(mean), np.shape(cov)
+    except ValueError:
+        raise BadParameter("Normal: a mean or cov of unequal rows", remedy="k means and a k x k covariance") from None
+    if len(shapes[0]) > 1 or len(shapes[1]) not in (0, 2):
+        raise BadParameter(
+            f"Normal: mean of shape {shapes[0]} and cov of shape {shapes[1]}", remedy="k means and a k x k covariance"
+        )
+    single = shapes == ((), ())
     k = 1 if single else max(np.size(mean), np.shape(cov)[0] if np.ndim(cov) else 1)
     means = tuple(mean) if np.ndim(mean) else (mean,) * k
     rows = [[cov]] if single else [list(row) for row in cov] if np.ndim(cov) == 2 else None
@@ -255,7 +263,7 @@ def elementwise(
     0.2066209641
     """
     made: dict[int, Nonlinearity] = {}
-    slopes = tuple(derivative) if isinstance(derivative, list | tuple) else derivative
+    slopes: Any = tuple(derivative) if isinstance(derivative, list | tuple) else derivative
 
     def build(arity: int) -> Nonlinearity:
         return user(f, slopes, tuple(kinks), arity=arity, name=name)

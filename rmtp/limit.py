@@ -332,11 +332,12 @@ class MasterTheorem:
                 f"{fn.name}({', '.join(_show(a) for a in args)}) is not known to be rational",
                 remedy="drop exact=True, or ask for digits with dps=50",
             )
-        fine = np.all(np.isfinite(np.asarray(value, dtype=float)))
-        if not fine:
+        finite = np.isfinite(np.asarray(value, dtype=float))
+        if not np.all(finite):
             zero = fn.name == "reciprocal"
+            bad = int(np.argmin(finite))
             raise (ZeroDivisor if zero else DivergentExpectation)(
-                f"{fn.name}({', '.join(_show(a) for a in args)}) is not finite",
+                f"{fn.name}({', '.join(_show(a, np.shape(finite), bad) for a in args)}) is not finite",
                 remedy="the limit of the argument lies outside the domain; add an epsilon or clip it",
             )
 
@@ -358,9 +359,10 @@ def _all_rational(value: Number) -> bool:
     return isinstance(value, np.ndarray) and value.dtype == object and all(is_rational(v) for v in value.ravel())
 
 
-def _show(value: Number) -> str:
+def _show(value: Number, shape: tuple[int, ...] = (), at: int = 0) -> str:
+    """A number in a message; of a sweep, the entry that is to blame."""
     if isinstance(value, np.ndarray):
-        return f"{float(np.ravel(value)[0]):.6g}"
+        return f"{float(np.ravel(np.broadcast_to(value, shape or value.shape))[at]):.6g}"
     return str(value) if is_rational(value) else f"{float(value):.6g}"
 
 
@@ -440,7 +442,7 @@ def limit(
     >>> rmtp.limit(np.mean(W.T @ (W @ x) * x), gradient_independence=True).value
     Fraction(0, 1)
     """
-    _check_options(method, rtol, exact, dps, budget, zdot)
+    _check_options(method, rtol, exact, dps, budget, zdot, seed)
     many = isinstance(expr, list | tuple)
     handles: list[Node] = list(expr) if many else [expr]
     program = program_of(*handles)
@@ -449,7 +451,9 @@ def limit(
     return answers if many else answers[0]
 
 
-def _check_options(method: str, rtol: float, exact: bool, dps: int | None, budget: int | None, zdot: str) -> None:
+def _check_options(
+    method: str, rtol: float, exact: bool, dps: int | None, budget: int | None, zdot: str, seed: int
+) -> None:
     if method not in CHOICES:
         raise BadParameter(f"method={method!r}", remedy=f"one of {', '.join(CHOICES)}")
     if zdot not in ("auto", "derivative", "stein"):
@@ -460,6 +464,8 @@ def _check_options(method: str, rtol: float, exact: bool, dps: int | None, budge
         raise BadParameter(f"budget={budget!r}", remedy="an integer number of evaluations, at least 256")
     if exact and dps is not None:
         raise BadParameter("exact=True and dps= together", remedy="choose one")
+    if not isinstance(seed, int) or seed < 0:
+        raise BadParameter(f"seed={seed!r}", remedy="an integer >= 0")
     if dps is not None:
         precision(dps)
 
@@ -495,12 +501,16 @@ def _on_points(program: Program, options: Options, naive: bool, handles: Sequenc
 def _answer(walked: MasterTheorem, number: int, handle: Node, shape: tuple[int, ...]) -> Any:
     value, rank = walked.values[number], walked.methods[number]
     if walked.program.lines[number].is_scalar:
-        if isinstance(value, Along):
-            return stacked([walked.estimate(v, rank) for v in value.array.ravel()], value.array.shape)
-        return walked.estimate(value, rank)
+        try:
+            if isinstance(value, Along):
+                return stacked([walked.estimate(v, rank) for v in value.array.ravel()], value.array.shape)
+            return walked.estimate(value, rank)
+        except RmtpError as error:
+            raise error.located(walked.program.where(number)) from None
     if isinstance(value, Along):
+        forms: Any = value.array
         return Along.of(
-            [ZLaw(walked, number, value.array[k], None, k) for k in np.ndindex(value.array.shape)], value.array.shape
+            [ZLaw(walked, number, forms[k], None, k) for k in np.ndindex(value.array.shape)], value.array.shape
         ).array
     return ZLaw(walked, number, value, handle)
 

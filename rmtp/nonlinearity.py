@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import BadParameter
+from .errors import BadParameter, RmtpError, UnsupportedOperation
 
 Number = int | Fraction | float
 
@@ -113,6 +113,33 @@ class Nonlinearity:
 
     def __repr__(self) -> str:
         return f"Nonlinearity({self.name})"
+
+
+def values(fn: Nonlinearity, *args: Any) -> np.ndarray:
+    """fn on float arrays. What users wrote is called on flat arrays and must answer with real ones of the same shape.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If a user's function fails, or returns another shape or anything but real numbers.
+    """
+    if not (fn.params and callable(fn.params[0])):
+        return np.asarray(fn.fn(*args), dtype=float)
+    arrays = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in args))
+    flat = [a.ravel() for a in arrays]
+    try:
+        out = np.asarray(fn.fn(*flat))
+        fine = out.shape == flat[0].shape and out.dtype.kind in "fiub"
+        problem = f"returned {type(out).__name__} of shape {out.shape} and type {out.dtype} for shape {flat[0].shape}"
+    except RmtpError:
+        raise
+    except Exception as failure:  # any exception of a user's function means that it does not take arrays
+        fine, problem = False, f"failed on an array ({type(failure).__name__}: {failure})"
+    if not fine:
+        raise UnsupportedOperation(
+            f"the function {fn.name} {problem}", remedy="a function of arrays, coordinate by coordinate, real-valued"
+        )
+    return out.astype(float).reshape(arrays[0].shape)
 
 
 # Parameters ---------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from .ensembles import Number
 from .errors import BudgetExceeded
 from .instructions import IIDSource, NormalGroup, RandomMatrix
 from .nonlinearity import Nonlinearity
+from .nonlinearity import values as evaluate_floats
 from .ring import as_number
 
 Mono = tuple[tuple[int, int], ...]
@@ -318,7 +319,7 @@ def evaluate(fn: Nonlinearity, *values: Number) -> Number:
                 return root
     floats = [np.asarray(v, dtype=float) for v in values]
     with np.errstate(all="ignore"):  # the caller refuses what is not finite, with the line it stands in
-        return as_number(fn.fn(*floats))
+        return as_number(evaluate_floats(fn, *floats))
 
 
 def _rational_root(x: Fraction) -> Fraction | None:

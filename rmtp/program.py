@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .ensembles import Dim
-from .errors import CyclicProgram, DimensionMismatch
+from .errors import BadParameter, CyclicProgram, DimensionMismatch
 from .instructions import Apply, Combine, Init, Line, MatVec
 from .printing import line_text, program_latex, program_text
 
@@ -49,6 +49,9 @@ class Program:
                     f"line {number} uses {line.args}, which are not all earlier lines",
                     remedy="a tensor program is a straight line; unroll the loop",
                 )
+
+        if any(not 0 <= number < len(self.lines) for number in self.outputs):
+            raise BadParameter(f"outputs {self.outputs} of {len(self.lines)} lines", remedy="name lines that exist")
 
     def __str__(self) -> str:
         return program_text(self)

@@ -94,14 +94,21 @@ def conclude(
         if value.dtype == object:
             return Estimate(value[..., 0], np.zeros(value.shape[:-1]), method, notes)
         centre, spread = centre_and_spread(value, sampled)
+        _refuse_infinite(centre)
         error = np.sqrt(spread**2 + (rounding * centre) ** 2)
         return Estimate(centre[()], error[()], name, notes)
     if dps is not None:
         digits = value.context.mpf(10) ** (-dps)
         return Estimate(value, float(digits * max(abs(value), digits)), name, notes)
-    if not np.isfinite(value):
-        raise DivergentExpectation("the limit is not finite", remedy="check the moments the program needs")
+    _refuse_infinite(value)
     return Estimate(float(value), float(rounding * abs(value)), name, notes)
+
+
+def _refuse_infinite(value: Any) -> None:
+    if not np.all(np.isfinite(value)):
+        raise DivergentExpectation(
+            f"the limit is not finite: {value}", remedy="check the moments and the growth that the program needs"
+        )
 
 
 def centre_and_spread(value: np.ndarray, sampled: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -294,10 +294,10 @@ def gauss(f: Callable[[Any], Any], var: Any = 1, mean: Any = 0, points: Sequence
         return mpmath.quad(lambda x: f(x) * density(x), cuts)
 
 
-def panels(kinks: Sequence[float], reach: float, order: int = 40) -> tuple[np.ndarray, np.ndarray]:
+def panels(kinks: Sequence[float], reach: float, order: int = 16) -> tuple[np.ndarray, np.ndarray]:
     """Composite Gauss-Legendre nodes and weights on [-reach, reach], split at the kinks."""
     x, w = np.polynomial.legendre.leggauss(order)
-    cuts = sorted({-reach, reach, *(float(k) for k in kinks if abs(k) < reach), *np.linspace(-reach, reach, 13)[1:-1]})
+    cuts = sorted({-reach, reach, *(float(k) for k in kinks if abs(k) < reach), *np.linspace(-reach, reach, 11)[1:-1]})
     nodes, weights = [], []
     for a, b in itertools.pairwise(cuts):
         nodes.append((a + b) / 2 + (b - a) / 2 * x)
@@ -305,7 +305,13 @@ def panels(kinks: Sequence[float], reach: float, order: int = 40) -> tuple[np.nd
     return np.concatenate(nodes), np.concatenate(weights)
 
 
-def gauss2(f: Callable[[Any, Any], Any], cov: Any, mean: Any = (0.0, 0.0), kink1: Sequence[float] = (), kink2: Sequence[float] = ()) -> float:
+def gauss2(
+    f: Callable[[Any, Any], Any],
+    cov: Any,
+    mean: Any = (0.0, 0.0),
+    kink1: Sequence[float] = (),
+    kink2: Sequence[float] = (),
+) -> float:
     """E f(u, v) for a Gaussian pair, panels split where u (outer) and v (inner) have kinks; 1e-13 for smooth pieces."""
     (a, c), (_, b) = np.asarray(cov, dtype=float)
     s = math.sqrt(a)

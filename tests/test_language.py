@@ -12,9 +12,10 @@ from fractions import Fraction as F
 import mpmath as mp
 import numpy as np
 import pytest
-import rmtp
 import scipy.special as sp
 from oracles import evaluate, gauss
+
+import rmtp
 
 N = rmtp.Dim("n")
 
@@ -88,7 +89,7 @@ UNARY = {
     "less": lambda x: (x < 0.1) * 1.0,
     "greater_equal": lambda x: (x >= 0.1) * 1.0,
     "less_equal": lambda x: (x <= 0.1) * 1.0,
-    "number greater": lambda x: (0.1 > x) * 1.0,
+    "number greater": lambda x: (x < 0.1) * 1.0,
     "logical_and": lambda x: np.logical_and(x > -1, x < 1) * 1.0,
     "logical_or": lambda x: np.logical_or(x < -1, x > 1) * 1.0,
     "logical_xor": lambda x: np.logical_xor(x < 1, x > -1) * 1.0,
@@ -136,7 +137,7 @@ BINARY = {
     "where": lambda x, y: np.where(x > y, x, 2 * y),
     "where on a third": lambda x, y: np.where(x * y > 0, x, y),
     "clip between": lambda x, y: np.clip(x, -np.abs(y), np.abs(y)),
-    "user function": lambda x, y: USER(x, y),
+    "user function": lambda x, y: USER(x, y),  # noqa: PLW0108
     "polynomial": lambda x, y: (x + 2 * y) ** 3 - x * y**2 / 5,
 }
 
@@ -304,7 +305,7 @@ AXES = {
     "scalars along the axis": lambda x: (x - np.mean(x, axis=0)) / np.sqrt(np.var(x, axis=0) + 0.1),
     "batch norm": lambda x: (x - np.mean(x, axis=1)[:, None]) / np.sqrt(np.var(x, axis=1)[:, None] + 0.5),
     "pooling": lambda x: rmtp.relu(x[:, 1:] + x[:, :-1]),
-    "ones_like": lambda x: np.ones_like(x),
+    "ones_like": lambda x: np.ones_like(x),  # noqa: PLW0108
     "scalar transpose": lambda x: x @ np.mean(x[:, :, None] * np.tanh(x)[:, None, :], axis=0).T,
 }
 
@@ -378,7 +379,7 @@ def test_elementwise_with_and_without_derivative_agree():
     for f in (
         rmtp.elementwise(np.tanh),
         rmtp.elementwise(np.tanh, lambda v: 1 / np.cosh(v) ** 2),
-        rmtp.elementwise(lambda v: np.tanh(v)),
+        rmtp.elementwise(lambda v: np.tanh(v)),  # noqa: PLW0108
     ):
         got = rmtp.limit(np.mean((W.T @ f(h)) * x))
         assert abs(got.value - truth) <= 5 * got.error + 1e-12

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rmtp
 from oracles import (
     Brute,
     BruteMatrix,
@@ -24,6 +23,8 @@ from oracles import (
     wick_moment,
 )
 from reference_programs import build
+
+import rmtp
 
 DATA = Path(__file__).parent / "data"
 

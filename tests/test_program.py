@@ -9,8 +9,9 @@ from fractions import Fraction as F
 
 import numpy as np
 import pytest
-import rmtp
 import scipy.stats as st
+
+import rmtp
 from rmtp.instructions import Apply, Average, Init, MatVec, Parameter
 
 n, m = rmtp.Dim("n"), rmtp.Dim("m", 2)

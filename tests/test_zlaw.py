@@ -8,9 +8,10 @@ from fractions import Fraction as F
 import mpmath as mp
 import numpy as np
 import pytest
-import rmtp
 import scipy.stats as st
 from oracles import gauss, gauss2
+
+import rmtp
 
 n, m = rmtp.Dim("n"), rmtp.Dim("m", 2)
 

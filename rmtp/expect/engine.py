@@ -22,6 +22,7 @@ import numpy as np
 from ..ensembles import Number
 from ..errors import BudgetExceeded, NotExact, UnsupportedOperation
 from ..instructions import RandomMatrix
+from ..laws import Continuous
 from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, mono_times, times
 from ..ring import as_number
 from . import quadrature
@@ -40,6 +41,7 @@ SAMPLED_POINTS = 2**17
 NODES = 2**20
 _DIMENSIONS = 3  # beyond, a product rule of any use exceeds the default budget
 _SHORT_PRODUCT = 64  # terms; longer products are sampled whole
+_GROWING = frozenset({"exp", "exp2", "expm1", "sinh", "cosh", "tan", "reciprocal", "log", "sqrt"})
 _COMPONENTS = 256  # combinations of mixture components that are still enumerated
 _NESTED = 2
 _ROUNDING = 1e-14
@@ -275,17 +277,26 @@ class Expectations:
         if len(groups) > 1:
             total: Number = 1
             for group in sorted(groups, key=self._cost):
-                value = self.of(group)
-                if is_zero(value):
-                    return 0
-                total = total * value
-            return total
+                if is_zero(total) and not self._may_diverge(group):
+                    continue  # 0 times a number; 0 times infinity is none
+                total = total * self.of(group)
+            return 0 if is_zero(total) else total
         kinds = [self.atoms.table[a] for a, _ in mono]
         if all(isinstance(k, Hat | Initial) for k in kinds):
             return gaussian_moment(mono, self.cov, self._wick)
         if len(mono) == 1 and isinstance(kinds[0], Draw):
             return self._number(self._moment(kinds[0], mono[0][1]))
         return self.choose(mono)
+
+    def _may_diverge(self, mono: Mono) -> bool:
+        """Whether the expectation of a group might not exist: poles, fast growth, laws with few moments, users' functions."""
+        for a in self.atoms.closure(a for a, _ in mono):
+            match self.atoms.table[a]:
+                case Func(fn) if fn.name in _GROWING or quadrature.singular(fn) or (fn.params and callable(fn.params[0])):
+                    return True
+                case Draw(source) if any(isinstance(part, Continuous) for part in source.law.components):
+                    return True
+        return False
 
     def _cost(self, mono: Mono) -> int:
         return sum(isinstance(self.atoms.table[a], Func) for a, _ in mono)

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..ensembles import Number
 from ..laws import Atom, Component, Continuous, GaussianLaw
-from ..nonlinearity import Nonlinearity
+from ..nonlinearity import Nonlinearity, values
 from ..normal import Atoms, Draw, Form, Func, Mono, number_key
 
 RANK_TOLERANCE = 1e-12  # a conditional variance below this share of the variance is exactly zero
@@ -302,10 +302,10 @@ class Evaluator:
                 break
             if number not in self.node:
                 fn, args = self.made.calls[number]
-                values = [self.argument(arg) for arg in args]
+                arguments = [self.argument(arg) for arg in args]
                 # overflow to inf is a symptom the quadrature reads (divergence), not a warning to the user
                 with np.errstate(all="ignore"):
-                    self.node[number] = np.asarray(fn.fn(*values), dtype=float)
+                    self.node[number] = values(fn, *arguments)
 
     def product(self) -> np.ndarray:
         """The product of the factors (the Gaussian polynomial excepted)."""

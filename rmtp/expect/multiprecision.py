@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..ensembles import Number
-from ..errors import NotConverged, NotExact
+from ..errors import DivergentExpectation, NotConverged, NotExact, RmtpError
 from .integrand import Argument, CovOf, Integrand, Linear
+from .quadrature import singular
 
 _LOST = 3  # digits of the context given up to rounding before an answer is refused
 
@@ -34,6 +35,8 @@ def integrate_mp(ctx: Any, made: Integrand, cov: CovOf) -> Number:
             raise NotExact(f"{fn.name} has no arbitrary-precision version", remedy="drop dps=, or use mpmath functions")
     try:
         value, error = problem.integrate()
+    except RmtpError:
+        raise
     except (TypeError, ValueError, AttributeError) as failure:
         raise NotExact(
             f"a function of the program does not take mpmath numbers ({failure})",
@@ -47,9 +50,17 @@ def integrate_mp(ctx: Any, made: Integrand, cov: CovOf) -> Number:
     return value
 
 
+def _diverges(why: str) -> DivergentExpectation:
+    return DivergentExpectation(
+        f"an expectation is infinite or undefined: {why}",
+        remedy="the theorem needs functions bounded by exp(|x|^a), a < 2, without poles",
+    )
+
+
 class _Problem:
     def __init__(self, ctx: Any, made: Integrand, cov: CovOf) -> None:
         self.ctx, self.made = ctx, made
+        self.singular = any(singular(fn) for fn, _ in made.calls.values())
         gauss: list[Linear] = [((a, 1),) for a, _ in made.gauss]
         everything = made.variables + gauss
         size, count = len(everything), len(made.variables)
@@ -100,12 +111,21 @@ class _Problem:
             return node[a]
         return self.number(self.made.shifts.get(a, 0)) + self.ctx.fdot(self.rows[self.made.node_var[a]], xi)
 
-    def nodes(self, xi: list[Any]) -> dict[int, Any]:
+    def nodes(self, xi: list[Any], below: int | None = None) -> dict[int, Any]:
+        """Values of the functions, all or those with smaller numbers than `below`."""
         node: dict[int, Any] = {}
         for number in self.made.order:
+            if below is not None and number >= below:
+                break
             fn, args = self.made.calls[number]
             assert fn.mp is not None
-            node[number] = self.ctx.mpf(fn.mp(self.ctx, *(self.argument(arg, xi, node) for arg in args)))
+            try:
+                value = fn.mp(self.ctx, *(self.argument(arg, xi, node) for arg in args))
+            except ZeroDivisionError:
+                raise _diverges(f"{fn.name} has a pole within its range") from None
+            if not self.ctx.isfinite(value) or self.ctx.im(value) != 0:
+                raise _diverges(f"{fn.name} is infinite or not real within its range")
+            node[number] = self.ctx.mpf(value)
         return node
 
     def value(self, xi: list[Any]) -> Any:
@@ -142,9 +162,9 @@ class _Problem:
                 continue
             arg = args[fn.kink_arg]
 
-            def at(t: Any, arg: Argument = arg) -> Any:
+            def at(t: Any, arg: Argument = arg, number: int = number) -> Any:
                 point = [*xi, t, *after]
-                return self.argument(arg, point, self.nodes(point))
+                return self.argument(arg, point, self.nodes(point, number))
 
             for kink in fn.kinks:
                 found += self.roots(at, ctx.mpf(kink), bool(arg.rest), found)
@@ -162,6 +182,14 @@ class _Problem:
             if a * b < 0:
                 out.append(ctx.findroot(lambda t: f(t) - level, (left, right), solver="anderson", tol=ctx.eps**2 * 4))
         return out
+
+    def check_tails(self, density: Any, reach: Any) -> None:
+        """The integrand must have died out at the ends of the range."""
+        ctx = self.ctx
+        middle = max(abs(density(reach * k / 40)) for k in (-7, -3, 1, 5))
+        ends = max(abs(density(-reach)), abs(density(reach)))
+        if ends > ctx.mpf(10) ** (_LOST - ctx.dps) * max(middle, 1) * reach:
+            raise _diverges("the integrand does not die out within the range of the precision")
 
     def integrate(self) -> tuple[Any, Any]:
         ctx = self.ctx
@@ -181,6 +209,11 @@ class _Problem:
 
             value, error = ctx.quad(density, edges, error=True, method="gauss-legendre")
             errors.append(error)
+            self.check_tails(density, reach)
+            if self.singular:
+                size, size_error = ctx.quad(lambda t: abs(density(t)), edges, error=True, method="gauss-legendre")
+                if size_error > ctx.mpf(10) ** -3 * size:
+                    raise _diverges("the integral of the absolute value does not settle")
             return value
 
         return along([]), max(errors)

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..errors import BudgetExceeded, DivergentExpectation
+from ..errors import BudgetExceeded, DivergentExpectation, NotConverged
 from ..nonlinearity import Nonlinearity
 from .integrand import Argument, Evaluator, Numeric, gaussian_polynomial, variable_values
 
@@ -27,6 +27,8 @@ _FINEST = 26
 _OFFSET = 0.381966  # of a step: no node at 0, where so many functions are singular and odd ones cancel
 _RESOLVED = 8.0  # a smooth function's argument may move this far between neighbouring nodes
 _DEEPEST = 5  # graded panels reach 1e-12 there; below, rounding would hide a divergence
+_FAR_QUANTILE = 1e-14  # of a continuous law; panels end at 1e-16
+_TAIL_SHARE = 0.02  # of the absolute integral, beyond which the tail alone decides: a divergence
 _SIZE_AGREES = 0.01  # |f| must be integrable too: a principal value is not an expectation
 _TAIL = 37.0  # exp(-37^2 / 2) is the smallest normal double
 
@@ -65,12 +67,13 @@ def integrate(problem: Numeric, rtol: float, budget: int) -> tuple[np.ndarray, n
         return _finite(value[:, 0]), np.zeros(problem.batch)
     values: list[np.ndarray] = []
     sizes: list[np.ndarray] = []
+    tail = np.zeros(problem.batch)
     for index in range({1: 0, 2: 0, 3: -2}.get(dims, -3), _FINEST):
         try:
-            value, size, resolved = _evaluate(problem, level(index), budget)
+            value, size, resolved, tail = _evaluate(problem, level(index), budget)
         except _TooLarge:
             break
-        if index > _DEEPEST and any(_singular(fn) for fn, _ in problem.integrand.calls.values()):
+        if index > _DEEPEST and any(singular(fn) for fn, _ in problem.integrand.calls.values()):
             break
         values.append(value)
         sizes.append(size)
@@ -79,13 +82,14 @@ def integrate(problem: Numeric, rtol: float, budget: int) -> tuple[np.ndarray, n
                 break
             continue
         if len(values) >= 2 and np.all(np.isfinite(values[-2])) and resolved:
-            error = np.abs(value - values[-2])
+            error = np.abs(value - values[-2]) + 10 * tail
             steady = np.all(np.abs(size - sizes[-2]) <= _SIZE_AGREES * size)
             if steady and np.all(error <= rtol * _scale(value, size)):
                 return value, error
     _check_divergence(sizes)
     if len(values) >= 2:
-        error = np.abs(values[-1] - values[-2])
+        error = np.abs(values[-1] - values[-2]) + 10 * tail
+        _check_tail(tail, sizes[-1])
         if resolved and np.all(error <= 1e-5 * _scale(values[-1], sizes[-1])):
             return values[-1], error
     raise BudgetExceeded(
@@ -129,8 +133,23 @@ def _check_divergence(sizes: list[np.ndarray]) -> None:
         )
 
 
-def _evaluate(problem: Numeric, at: Level, budget: int) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Value, integral of the absolute value, and whether smooth functions are resolved by the nodes."""
+def _check_tail(tail: np.ndarray, size: np.ndarray) -> None:
+    """What lies at the end of the range, where no further level can look."""
+    share = np.max(tail / np.where(size > 0, size, 1.0))
+    if share > _TAIL_SHARE:
+        raise DivergentExpectation(
+            "an expectation is infinite, or carried by a tail that cannot be integrated",
+            remedy="the theorem needs functions bounded by exp(|x|^a), a < 2, and all moments of the laws",
+        )
+    if share > 1e-6:
+        raise NotConverged(
+            f"a share {share:.1g} of an expectation lies in the far tail of a law",
+            remedy="truncate the law, or bound the function",
+        )
+
+
+def _evaluate(problem: Numeric, at: Level, budget: int) -> tuple[np.ndarray, np.ndarray, bool, np.ndarray]:
+    """Value, integral of the absolute value, whether smooth functions are resolved, and the part at the ends."""
     with np.errstate(all="ignore"):
         grid = Grid(problem, at, budget)
         for number, _ in problem.integrand.continuous:
@@ -140,7 +159,9 @@ def _evaluate(problem: Numeric, at: Level, budget: int) -> tuple[np.ndarray, np.
         evaluator = Evaluator(problem, variable_values(problem, grid.xi()), grid.draws)
         f = evaluator.product() * gaussian_polynomial(problem, grid.xi())
         weighted = np.where(grid.weight == 0, 0.0, f * grid.weight)
-        return weighted.sum(axis=1), np.abs(weighted).sum(axis=1), _resolved(problem, grid, evaluator)
+        size = np.abs(weighted)
+        tail = np.where(grid.end, size, 0.0).sum(axis=1)
+        return weighted.sum(axis=1), size.sum(axis=1), _resolved(problem, grid, evaluator), tail
 
 
 def _resolved(problem: Numeric, grid: Grid, evaluator: Evaluator) -> bool:
@@ -183,12 +204,13 @@ class Grid:
         self.problem, self.at, self.budget = problem, at, budget
         self.coordinates = np.zeros((0, problem.batch, 1))
         self.weight = np.ones((problem.batch, 1))
+        self.end = np.zeros((problem.batch, 1), dtype=bool)
         self.draws: dict[int, np.ndarray] = {}
         self.spacing: list[float] = []
         self.kinked = [
             (number, fn.kinks, args[fn.kink_arg]) for number, (fn, args) in problem.integrand.calls.items() if fn.kinks
         ]
-        self.singular = {number for number, _, _ in self.kinked if _singular(problem.integrand.calls[number][0])}
+        self.singular = {number for number, _, _ in self.kinked if singular(problem.integrand.calls[number][0])}
         self.reach = _reaches(problem)
         self.last = {number: _reach_of(problem, arg, self.reach) for number, _, arg in self.kinked}
 
@@ -197,8 +219,8 @@ class Grid:
         placed, batch, count = self.coordinates.shape
         return np.concatenate([self.coordinates, np.zeros((self.problem.rank - placed, batch, count))])
 
-    def _extend(self, nodes: np.ndarray, weights: np.ndarray) -> None:
-        """Append one axis: nodes and weights of shape (B, N, k) or (k,)."""
+    def _extend(self, nodes: np.ndarray, weights: np.ndarray, end: np.ndarray) -> None:
+        """Append one axis: nodes, weights, and whether a node is at the end of the range, of shape (B, N, k) or (k,)."""
         batch, count = self.weight.shape
         k = nodes.shape[-1]
         if batch * count * k > self.budget:
@@ -208,6 +230,8 @@ class Grid:
         self.coordinates = np.repeat(self.coordinates, k, axis=2)
         self.draws = {a: np.repeat(v, k, axis=1) for a, v in self.draws.items()}
         self.weight = np.repeat(self.weight, k, axis=1) * weights
+        end = np.broadcast_to(end, (batch, count, k)).reshape(batch, -1)
+        self.end = np.repeat(self.end, k, axis=1) | end
         self._new = nodes
 
     def add_draw(self, number: int) -> None:
@@ -224,7 +248,8 @@ class Grid:
         fine = np.concatenate([np.linspace(a, b, pieces, endpoint=False) for a, b in pairwise(edges)])
         edges = np.append(fine, edges[-1])
         x, w = _legendre(edges)
-        self._extend(x, w * law.pdf(x))
+        end = (x < law.ppf(_FAR_QUANTILE)) | (x > law.isf(_FAR_QUANTILE))
+        self._extend(x, w * law.pdf(x), end)
         self.draws[number] = self._new
 
     def _draw_kinks(self, number: int) -> list[float]:
@@ -256,7 +281,7 @@ class Grid:
             x, w = _legendre(edges)
             self.spacing.append(self.at.panel / 10)
         density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-        self._extend(x, w * density)
+        self._extend(x, w * density, np.abs(x) > reach - 2)
         self.coordinates = np.concatenate([self.coordinates, self._new[None]])
 
     def _breaks(self, j: int) -> np.ndarray | None:
@@ -280,7 +305,8 @@ class Grid:
         if number not in self.singular or not breaks:
             return breaks
         distances = 0.25 ** np.arange(1, 7 + 3 * max(0, self.at.index))
-        graded = [np.concatenate([b + sign * distances for sign in (-1.0, 1.0)], axis=2) for b in breaks]
+        offsets = np.concatenate([-distances, distances])
+        graded = [(b[..., None] + offsets).reshape(*b.shape[:2], -1) for b in breaks]
         return breaks + graded
 
     def _uses(self, mono: tuple[tuple[int, int], ...], j: int) -> bool:
@@ -397,7 +423,7 @@ def _touching(scan: np.ndarray, f: np.ndarray, value: Callable[[np.ndarray], np.
     return [np.where(touching, middle, 0.0)] if np.any(touching) else []
 
 
-def _singular(fn: Nonlinearity) -> bool:
+def singular(fn: Nonlinearity) -> bool:
     """Whether a function is infinite or has an infinite slope at a kink, as log, sqrt and 1/x at 0."""
     if fn.arity != 1 or fn.pieces is not None:
         return False

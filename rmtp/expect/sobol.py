@@ -15,6 +15,7 @@ from scipy.special import ndtri
 
 from ..errors import BudgetExceeded, DivergentExpectation
 from ..laws import Atom, Continuous, GaussianLaw, Law
+from ..nonlinearity import values as evaluate_floats
 from ..normal import Atoms, Draw, Form, Func, Hat, Initial, is_zero
 from .integrand import RANK_TOLERANCE, CovOf
 
@@ -85,7 +86,7 @@ class Sampler:
         match self.atoms.table[number]:
             case Func(fn, args):
                 with np.errstate(all="ignore"):
-                    out = np.asarray(fn.fn(*(self.form(arg) for arg in args)), dtype=float)
+                    out = evaluate_floats(fn, *(self.form(arg) for arg in args))
                 return np.broadcast_to(out, (self.replicates, self.points))
             case Draw(source):
                 values, self.weights[number] = _inverse(source.law, self._uniform())
