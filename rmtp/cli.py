@@ -202,8 +202,8 @@ def _expressions(value: Any, target: str) -> list[Node]:
     for entry in values:
         if not isinstance(entry, Node):
             raise UsageError(
-                f"{target} is of type {type(entry).__name__}, not an expression of a program: give a vector or a scalar built from "
-                "rmtp.Normal, rmtp.Gaussian, np.mean, ..., a list of them, or a function without arguments that returns one."
+                f"{target} is of type {type(entry).__name__}, not an expression of a program: give a vector or a scalar "
+                "built from rmtp.Normal, rmtp.Gaussian, np.mean, ..., a list of them, or a function that returns one."
             )
     return values
 

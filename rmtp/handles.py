@@ -34,6 +34,7 @@ from .printing import handle_text
 
 Axes = tuple[tuple[str, int], ...]
 
+_LOGICAL = ("add", "subtract", "multiply")  # what &, |, ^ and ~ are made of
 ADD, SUBTRACT, MULTIPLY, DIVIDE = (Arithmetic(name) for name in ("add", "subtract", "multiply", "divide"))
 
 
@@ -99,6 +100,8 @@ class Node(np.lib.mixins.NDArrayOperatorsMixin):
     def __getitem__(self, index: Any) -> Any:
         index = index if isinstance(index, tuple) else (index,)
         if self.dim is not None:
+            if index and index[0] is Ellipsis:
+                index = (slice(None), *index)
             if not index or index[0] != slice(None):
                 raise AxisError(
                     f"{self!r}: the width axis cannot be indexed",
@@ -370,7 +373,8 @@ def power(base: Any, exponent: Any) -> Any:
         k = int(exponent)
         if k >= 0:
             return apply(Arithmetic("power", k), base)
-        return apply(nl.RECIPROCAL, power(base, -k)) if not _scalar(base) else apply(DIVIDE, 1, power(base, -k))
+        positive = base if k == -1 else power(base, -k)
+        return apply(DIVIDE, 1, positive) if _scalar(base) else apply(nl.RECIPROCAL, positive)
     return apply(nl.SQRT, base) if exponent == Fraction(1, 2) else apply(nl.power(exponent), base)
 
 
@@ -395,8 +399,9 @@ def minimum(a: Any, b: Any) -> Any:
     return a - apply(nl.RELU, a - b)
 
 
-def clip(x: Any, low: Any = None, high: Any = None) -> Any:
+def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     """np.clip: one piecewise linear function for numbers, relus for symbolic bounds."""
+    low, high = (min if a_min is None else a_min), (max if a_max is None else a_max)
     if low is not None and high is not None and not isinstance(low, Node) and not isinstance(high, Node):
         if np.ndim(low) == 0 and np.ndim(high) == 0 and low <= high:
             return apply(nl.clip(plain(low), plain(high)), x)
@@ -408,17 +413,45 @@ def where(condition: Any, a: Any = None, b: Any = None) -> Any:
     """np.where: the branch not taken is never looked at."""
     if a is None or b is None:
         raise UnsupportedOperation("np.where with one argument", remedy="np.where(condition, a, b)")
-    return apply(nl.WHERE3, condition, a, b)
+    return apply(nl.WHERE3, _truth(condition, "np.where"), a, b)
+
+
+def _is_truth(node: Any) -> bool:
+    """A comparison, or comparisons joined by &, |, ~, known by how they were made."""
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        if not isinstance(node, Node):
+            if not np.all(np.isin(node, (0, 1))):
+                return False
+        elif isinstance(node.op, Parameter):
+            if not np.all(np.isin(np.asarray(node.op.value, dtype=float), (0, 1))):
+                return False
+        elif isinstance(node.op, Apply) and isinstance(node.op.fn, Arithmetic) and node.op.fn.name in _LOGICAL:
+            stack.extend(node.args)
+        elif isinstance(node.op, Combine) and node.op.kind in ("index", "stack", "transpose"):
+            stack.extend(node.args)
+        elif not (isinstance(node.op, Apply) and node.op.fn in (nl.STEP, nl.STEP_CLOSED)):
+            return False
+    return True
+
+
+def _truth(node: Any, what: str) -> Any:
+    if not _is_truth(node):
+        raise UnsupportedOperation(
+            f"{what} of {node!r}, which is not a comparison", remedy="write the comparison out, as in x > 0"
+        )
+    return node
+
+
+def _logical(what: str, combine: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *operands: combine(*(_truth(x, what) for x in operands))
 
 
 def _heaviside(x: Any, at_zero: Any) -> Any:
     if isinstance(at_zero, Node):
         raise UnsupportedOperation("np.heaviside with a symbolic value at 0", remedy="give a number")
     return apply(nl.heaviside(plain(at_zero)), x)
-
-
-def _not(x: Any) -> Any:
-    return 1 - x
 
 
 def apply_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
@@ -564,14 +597,14 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     "less": lambda a, b: apply(nl.STEP, apply(SUBTRACT, b, a)),
     "greater_equal": lambda a, b: apply(nl.STEP_CLOSED, apply(SUBTRACT, a, b)),
     "less_equal": lambda a, b: apply(nl.STEP_CLOSED, apply(SUBTRACT, b, a)),
-    "logical_and": lambda a, b: a * b,
-    "bitwise_and": lambda a, b: a * b,
-    "logical_or": lambda a, b: a + b - a * b,
-    "bitwise_or": lambda a, b: a + b - a * b,
-    "logical_xor": lambda a, b: a + b - 2 * a * b,
-    "bitwise_xor": lambda a, b: a + b - 2 * a * b,
-    "logical_not": _not,
-    "invert": _not,
+    "logical_and": _logical("&", lambda a, b: a * b),
+    "bitwise_and": _logical("&", lambda a, b: a * b),
+    "logical_or": _logical("|", lambda a, b: a + b - a * b),
+    "bitwise_or": _logical("|", lambda a, b: a + b - a * b),
+    "logical_xor": _logical("^", lambda a, b: a + b - 2 * (a * b)),
+    "bitwise_xor": _logical("^", lambda a, b: a + b - 2 * (a * b)),
+    "logical_not": _logical("~", lambda a: 1 - a),
+    "invert": _logical("~", lambda a: 1 - a),
     "matmul": _matmul,
 }
 

@@ -399,7 +399,9 @@ def limit(
     expr : Scalar, Vector, or list of them
     method : {"auto", "closed", "quadrature", "mehler", "sobol"}
         How expectations that are not polynomial are computed. "auto" takes a closed form if there is one, then
-        quadrature up to three effective dimensions, then Sobol points; any other choice is that method or an error.
+        quadrature up to three effective dimensions, then Sobol points. "closed" and "quadrature" are that method or an error,
+        "sobol" samples whatever is not a polynomial, "mehler" takes Mehler's series for pairs of smooth functions of one
+        Gaussian each and quadrature for what is no such pair.
     rtol : float
         What two resolutions of a quadrature must agree to. Sampled results state their error instead.
     exact : bool

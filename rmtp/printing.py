@@ -27,6 +27,7 @@ from .instructions import (
     Parameter,
 )
 from .laws import describe
+from .nonlinearity import Nonlinearity
 
 Program = Any  # rmtp.program.Program, which is built on this module
 
@@ -39,6 +40,7 @@ class Printed:
     """The printed lines of a program, and the printed line in which each instruction appears."""
 
     names: tuple[str, ...]
+    texts: tuple[str, ...]  # the name, or the expression where it is inlined
     rows: tuple[tuple[int, str], ...]  # (instruction, right-hand side)
     home: tuple[int, ...]  # instruction -> index into rows
 
@@ -74,9 +76,10 @@ def printed(program: Program, latex: bool = False) -> Printed:
     rows: list[tuple[int, str]] = []
     home = [-1] * len(program.lines)
     text: list[tuple[str, int]] = []  # expression and precedence with which a user embeds it
-    matrices: dict[int, str] = {}
+    matrices = matrix_names(program)
+    given = {line.name for line in program.lines if line.name}
     for number, line in enumerate(program.lines):
-        right, level = _right_hand_side(program, line, text, matrices, latex)
+        right, level = _right_hand_side(program, line, text, names, matrices, latex)
         parameter = isinstance(line.op, Parameter)
         inline = isinstance(line.op, Apply | Combine) and not line.name and uses[number] == 1 and len(right) <= _LONG
         if (parameter and not line.name) or inline:
@@ -84,6 +87,8 @@ def printed(program: Program, latex: bool = False) -> Printed:
             names.append("")
             continue
         name = line.name or f"{'c' if line.is_scalar else 'v'}{len(rows) + 1}"
+        while not line.name and name in given:
+            name += "'"
         names.append(name)
         home[number] = len(rows)
         rows.append((number, right))
@@ -100,22 +105,49 @@ def printed(program: Program, latex: bool = False) -> Printed:
         for a in program.lines[number].args:
             if not names[a]:
                 home[a] = home[number]
-    return Printed(tuple(names), tuple(rows), tuple(home))
+    return Printed(tuple(names), tuple(body for body, _ in text), tuple(rows), tuple(home))
+
+
+def matrix_names(program: Program) -> dict[int, str]:
+    """Names of the matrices of a program by identity; unnamed ones are numbered in order of use."""
+    matrices = {id(line.op.matrix): line.op.matrix for line in program.lines if isinstance(line.op, MatVec)}
+    taken = {matrix.name for matrix in matrices.values()}
+    out: dict[int, str] = {}
+    for key, matrix in matrices.items():
+        stem, count = "A" if matrix.ensemble.symmetric else "W", 1
+        while not matrix.name and f"{stem}{count}" in taken:
+            count += 1
+        out[key] = matrix.name or f"{stem}{count}"
+        taken.add(out[key])
+    return out
 
 
 def matrix_name(op: MatVec, matrices: dict[int, str], latex: bool) -> str:
-    """The name of a matrix or its transpose; unnamed ones are numbered in order of use."""
-    key = id(op.matrix)
-    if key not in matrices:
-        stem = "A" if op.matrix.ensemble.symmetric else "W"
-        matrices[key] = op.matrix.name or f"{stem}{1 + sum(1 for n in matrices.values() if n.startswith(stem))}"
+    """The name of a matrix or its transpose."""
+    name = matrices.get(id(op.matrix), op.matrix.name or ("A" if op.matrix.ensemble.symmetric else "W"))
     if latex:
-        return tex(matrices[key]) + (r"^\top" if op.transposed else "")
-    return matrices[key] + (".T" if op.transposed else "")
+        return tex(name) + (r"^\top" if op.transposed else "")
+    return name + (".T" if op.transposed else "")
+
+
+def _inlined(program: Program, number: int, names: list[str], ops: tuple[str, ...]) -> bool:
+    """Whether a line is one of the named operations and stands in the line that uses it."""
+    op = program.lines[number].op
+    return isinstance(op, Apply) and op.fn.name in ops and not names[number]
+
+
+def _roman(name: str) -> str:
+    escaped = "".join("\\" + c if c in "_&%#${}" else c for c in name)
+    return rf"\mathrm{{{escaped}}}"
 
 
 def _right_hand_side(
-    program: Program, line: Line, text: list[tuple[str, int]], matrices: dict[int, str], latex: bool
+    program: Program,
+    line: Line,
+    text: list[tuple[str, int]],
+    names: list[str],
+    matrices: dict[int, str],
+    latex: bool,
 ) -> tuple[str, int]:
     def arg(k: int, level: int = 0) -> str:
         body, own = text[line.args[k]]
@@ -144,6 +176,11 @@ def _right_hand_side(
             return f"{kind}({parts}{where})", 9
         case Apply(fn=Arithmetic(name="power", exponent=k)):
             return (f"{arg(0, 3)}^{{{k}}}" if latex else f"{arg(0, 3)}**{k}"), 3
+        case Apply(fn=Arithmetic(name="multiply")) if _inlined(program, line.args[1], names, ("reciprocal",)):
+            body, own = text[program.lines[line.args[1]].args[0]]
+            if latex:
+                return rf"\frac{{{arg(0)}}}{{{body}}}", 9
+            return f"{arg(0, 1)}/{body if own > 2 else f'({body})'}", 2
         case Apply(fn=Arithmetic(name=name)):
             symbol, level = _SYMBOL[name]
             if name == "multiply" and text[line.args[0]][0] == "-1":
@@ -154,9 +191,18 @@ def _right_hand_side(
                 symbol = r" " if name == "multiply" else symbol
             left = arg(0, level - 1)
             return f"{left}{symbol}{arg(1, level if name != 'add' else level - 1)}", level
+        case Apply(fn=Nonlinearity(name="heaviside[0]" | "heaviside[1]") as fn) if _inlined(
+            program, line.args[0], names, ("subtract",)
+        ):
+            left, right = (text[a][0] for a in program.lines[line.args[0]].args)
+            signs = (">", r"\geq " if latex else ">=")
+            return f"{left} {signs[fn.name.endswith('[1]')]} {right}", 0
+        case Apply(fn=Nonlinearity(name="reciprocal")):
+            return (rf"\frac{{1}}{{{arg(0)}}}", 9) if latex else (f"1/{arg(0, 2)}", 2)
         case Apply(fn=fn):
             parts = ", ".join(arg(k) for k in range(len(line.args)))
-            head = (fn.latex or rf"\mathrm{{{fn.name}}}") if latex else fn.name  # type: ignore[union-attr]
+            assert isinstance(fn, Nonlinearity)
+            head = (fn.latex or _roman(fn.name)) if latex else fn.name
             return (rf"{head}\!\left({parts}\right)" if latex else f"{head}({parts})"), 9
     raise AssertionError(line.op)
 

@@ -96,7 +96,9 @@ def conclude(
         centre, spread = centre_and_spread(value, sampled)
         _refuse_infinite(centre)
         error = np.sqrt(spread**2 + (rounding * centre) ** 2)
-        return Estimate(centre[()], error[()], name, notes)
+        if centre.ndim == 0:
+            return Estimate(float(centre), float(error), name, notes)
+        return Estimate(centre, error, name, notes)
     if dps is not None:
         digits = value.context.mpf(10) ** (-dps)
         return Estimate(value, float(digits * max(abs(value), digits)), name, notes)

@@ -17,7 +17,7 @@ from .formtext import form_text, mono_text, source_names
 from .instructions import MatVec
 from .language import elementwise
 from .normal import Form, Mono, add, is_zero
-from .printing import matrix_name, printed
+from .printing import matrix_names, printed
 from .results import Estimate
 
 
@@ -154,7 +154,7 @@ class ZLaw:
     def _by_lines(self, form: Form) -> list[tuple[str, Number]] | None:
         program, values = self._theorem.program, self._theorem.values
         op = program.lines[self._line].op
-        names = printed(program).names
+        names = printed(program).texts
         candidates: dict[int, Form] = {}
         for number in range(self._line):
             line = program.lines[number]
@@ -166,18 +166,14 @@ class ZLaw:
         chosen = _solve_over(form, candidates)
         if chosen is None:
             return None
-        return [(names[k] or program.where(k), c) for k, c in chosen]
+        return [(names[k], c) for k, c in chosen]
 
     def _mono(self, mono: Mono) -> str:
         names = printed(self._theorem.program).names
         return mono_text(mono, self._theorem.atoms, source_names(self._theorem.program, names), self._matrices())
 
     def _matrices(self) -> dict[int, str]:
-        out: dict[int, str] = {}
-        for line in self._theorem.program.lines:
-            if isinstance(line.op, MatVec):
-                matrix_name(line.op, out, False)
-        return out
+        return matrix_names(self._theorem.program)
 
     # -- samples ----------------------------------------------------------------------------------
 

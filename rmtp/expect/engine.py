@@ -351,7 +351,7 @@ class Expectations:
     def choose(self, mono: Mono) -> Number:
         """The method for one irreducible monomial: closed form, then quadrature, then Sobol.
 
-        ``method="closed" | "mehler" | "quadrature" | "sobol"`` asks for one method and nothing else.
+        Only "auto" goes on to Sobol points by itself; see `limit` for the other choices.
         """
         method = self.options.method
         if self.options.exact:

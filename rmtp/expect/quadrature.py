@@ -12,9 +12,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from scipy.special import ndtr
 
 from ..errors import BudgetExceeded, DivergentExpectation, NotConverged
 from ..nonlinearity import Nonlinearity
@@ -27,8 +28,8 @@ _FINEST = 26
 _OFFSET = 0.381966  # of a step: no node at 0, where so many functions are singular and odd ones cancel
 _RESOLVED = 8.0  # a smooth function's argument may move this far between neighbouring nodes
 _DEEPEST = 5  # graded panels reach 1e-12 there; below, rounding would hide a divergence
-_FAR_QUANTILE = 1e-14  # of a continuous law; panels end at 1e-16
 _TAIL_SHARE = 0.02  # of the absolute integral, beyond which the tail alone decides: a divergence
+_POINT = 1e-13
 _SIZE_AGREES = 0.01  # |f| must be integrable too: a principal value is not an expectation
 _TAIL = 37.0  # exp(-37^2 / 2) is the smallest normal double
 
@@ -90,7 +91,7 @@ def integrate(problem: Numeric, rtol: float, budget: int) -> tuple[np.ndarray, n
     if len(values) >= 2:
         error = np.abs(values[-1] - values[-2]) + 10 * tail
         _check_tail(tail, sizes[-1])
-        if resolved and np.all(error <= 1e-5 * _scale(values[-1], sizes[-1])):
+        if resolved and np.all(np.isfinite(error)) and np.all(error <= 1e-5 * _scale(values[-1], sizes[-1])):
             return values[-1], error
     raise BudgetExceeded(
         f"quadrature in {dims} dimensions needs more than {budget} evaluations",
@@ -152,13 +153,13 @@ def _evaluate(problem: Numeric, at: Level, budget: int) -> tuple[np.ndarray, np.
     """Value, integral of the absolute value, whether smooth functions are resolved, and the part at the ends."""
     with np.errstate(all="ignore"):
         grid = Grid(problem, at, budget)
-        for number, _ in problem.integrand.continuous:
-            grid.add_draw(number)
-        for j in range(problem.rank):
+        for j in range(grid.dims):
             grid.add_coordinate(j)
         evaluator = Evaluator(problem, variable_values(problem, grid.xi()), grid.draws)
         f = evaluator.product() * gaussian_polynomial(problem, grid.xi())
-        weighted = np.where(grid.weight == 0, 0.0, f * grid.weight)
+        # a node that rounding puts on a singularity has no weight to speak of; the nodes around it tell
+        dropped = (grid.weight == 0) | (~np.isfinite(f) & (grid.weight < _POINT))
+        weighted = np.where(dropped, 0.0, f * grid.weight)
         size = np.abs(weighted)
         tail = np.where(grid.end, size, 0.0).sum(axis=1)
         return weighted.sum(axis=1), size.sum(axis=1), _resolved(problem, grid, evaluator), tail
@@ -179,7 +180,7 @@ def _resolved(problem: Numeric, grid: Grid, evaluator: Evaluator) -> bool:
                 if line and not _followed(np.broadcast_to(evaluator.argument(arg), grid.weight.shape), grid.weight):
                     return False
             elif arg.var is not None and np.any(
-                np.abs(problem.factor[:, arg.var]) @ np.array(grid.spacing) > _RESOLVED
+                np.abs(problem.factor[:, arg.var]) @ np.array(grid.spacing[len(made.continuous) :]) > _RESOLVED
             ):
                 return False
     return True
@@ -198,14 +199,20 @@ def _followed(u: np.ndarray, weight: np.ndarray) -> bool:
 
 
 class Grid:
-    """Nodes built one coordinate at a time; every coordinate may place its nodes by the earlier ones."""
+    """Nodes built one coordinate at a time; every coordinate may place its nodes by the earlier ones.
+
+    A continuous law is a function of a standard normal coordinate, its quantile at ndtr(t), which is smooth where the
+    density is not; these coordinates come first.
+    """
 
     def __init__(self, problem: Numeric, at: Level, budget: int) -> None:
         self.problem, self.at, self.budget = problem, at, budget
-        self.coordinates = np.zeros((0, problem.batch, 1))
+        self.laws = [(number, part.frozen) for number, part in problem.integrand.continuous]
+        self.dims = len(self.laws) + problem.rank
+        self.coordinates = np.zeros((self.dims, problem.batch, 1))  # zero while not placed yet
+        self.draws = {number: np.full((problem.batch, 1), float(law.median())) for number, law in self.laws}
         self.weight = np.ones((problem.batch, 1))
         self.end = np.zeros((problem.batch, 1), dtype=bool)
-        self.draws: dict[int, np.ndarray] = {}
         self.spacing: list[float] = []
         self.kinked = [
             (number, fn.kinks, args[fn.kink_arg]) for number, (fn, args) in problem.integrand.calls.items() if fn.kinks
@@ -215,88 +222,71 @@ class Grid:
         self.last = {number: _reach_of(problem, arg, self.reach) for number, _, arg in self.kinked}
 
     def xi(self) -> np.ndarray:
-        """Nodes (r, B, N), zeros for coordinates not placed yet."""
-        placed, batch, count = self.coordinates.shape
-        return np.concatenate([self.coordinates, np.zeros((self.problem.rank - placed, batch, count))])
+        """The Gaussian coordinates of the nodes (r, B, N)."""
+        return self.coordinates[len(self.laws) :]
 
-    def _extend(self, nodes: np.ndarray, weights: np.ndarray, end: np.ndarray) -> None:
-        """Append one axis: nodes, weights, and whether a node is at the end of the range, of shape (B, N, k) or (k,)."""
-        batch, count = self.weight.shape
-        k = nodes.shape[-1]
-        if batch * count * k > self.budget:
-            raise _TooLarge
-        nodes = np.broadcast_to(nodes, (batch, count, k)).reshape(batch, -1)
-        weights = np.broadcast_to(weights, (batch, count, k)).reshape(batch, -1)
-        self.coordinates = np.repeat(self.coordinates, k, axis=2)
-        self.draws = {a: np.repeat(v, k, axis=1) for a, v in self.draws.items()}
-        self.weight = np.repeat(self.weight, k, axis=1) * weights
-        end = np.broadcast_to(end, (batch, count, k)).reshape(batch, -1)
-        self.end = np.repeat(self.end, k, axis=1) | end
-        self._new = nodes
+    def evaluator(self) -> Evaluator:
+        """Node values at the nodes placed so far."""
+        return Evaluator(self.problem, variable_values(self.problem, self.xi()), self.draws)
 
-    def add_draw(self, number: int) -> None:
-        """A continuous law: Gauss-Legendre panels between its quantiles, graded towards both ends."""
-        law = dict(self.problem.integrand.continuous)[number].frozen
-        low, high = (float(v) for v in law.support())
-        tails = 10.0 ** -np.arange(1, 17, 1.0)
-        quantiles = np.concatenate([law.ppf(tails[::-1]), [law.median()], law.isf(tails)])
-        edges = np.unique(np.concatenate([quantiles, [v for v in (low, high) if math.isfinite(v)]]))
-        edges = edges[np.isfinite(edges)]
-        for kink in self._draw_kinks(number):
-            edges = np.unique(np.append(edges, kink)) if edges[0] < kink < edges[-1] else edges
-        pieces = max(1, round(2 * 4.0 / self.at.panel / 4))
-        fine = np.concatenate([np.linspace(a, b, pieces, endpoint=False) for a, b in pairwise(edges)])
-        edges = np.append(fine, edges[-1])
-        x, w = _legendre(edges)
-        end = (x < law.ppf(_FAR_QUANTILE)) | (x > law.isf(_FAR_QUANTILE))
-        self._extend(x, w * law.pdf(x), end)
-        self.draws[number] = self._new
-
-    def _draw_kinks(self, number: int) -> list[float]:
-        out = []
-        for _, kinks, arg in self.kinked:
-            if arg.var is None and len(arg.rest) == 1 and arg.rest[0][1] == ((number, 1),):
-                slope = float(np.max(np.abs(np.asarray(arg.rest[0][0], float))))
-                sign = float(np.sign(np.ravel(np.asarray(arg.rest[0][0], float))[0]))
-                out += [(k - float(np.ravel(np.asarray(arg.const, float))[0])) / (slope * sign) for k in kinks if slope]
-        return out
+    def moved(self, j: int, points: np.ndarray) -> Evaluator:
+        """Node values with coordinate j at `points` (B, N, k), flattened to (B, N k)."""
+        batch, _, k = points.shape
+        coordinates = np.repeat(self.coordinates, k, axis=2)
+        coordinates[j] = points.reshape(batch, -1)
+        draws = {a: np.repeat(v, k, axis=1) for a, v in self.draws.items()}
+        if j < len(self.laws):
+            number, law = self.laws[j]
+            draws[number] = _quantile(law, coordinates[j])
+        return Evaluator(self.problem, variable_values(self.problem, coordinates[len(self.laws) :]), draws)
 
     def add_coordinate(self, j: int) -> None:
-        """The standard normal coordinate j."""
+        """Place coordinate j: panels between the kinks that end there, or the trapezoid rule if none does."""
         breaks = self._breaks(j)
         reach, step = self.at.reach, self.at.step
+        batch, count = self.weight.shape
         if breaks is None:
-            count = math.ceil(reach / step)
-            x = (np.arange(-count, count + 1) + _OFFSET) * step
+            half = math.ceil(reach / step)
+            x = (np.arange(-half, half + 1) + _OFFSET) * step
             w = np.full(x.shape, step)
             self.spacing.append(step)
         else:
             panels = max(2, math.ceil(2 * reach / self.at.panel))
             fixed = np.linspace(-reach, reach, panels + 1)
-            batch, count, _ = breaks.shape
             edges = np.concatenate([np.broadcast_to(fixed, (batch, count, panels + 1)), breaks], axis=2)
             edges = np.sort(np.clip(edges, -reach, reach), axis=2)
             if edges.size * _PANEL_NODES > self.budget:
                 raise _TooLarge
             x, w = _legendre(edges)
             self.spacing.append(self.at.panel / 10)
+        k = x.shape[-1]
+        if batch * count * k > self.budget:
+            raise _TooLarge
+        x, w = (np.broadcast_to(v, (batch, count, k)).reshape(batch, -1) for v in (x, w))
+        self.coordinates = np.repeat(self.coordinates, k, axis=2)
+        self.coordinates[j] = x
+        self.draws = {a: np.repeat(v, k, axis=1) for a, v in self.draws.items()}
         density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-        self._extend(x, w * density, np.abs(x) > reach - 2)
-        self.coordinates = np.concatenate([self.coordinates, self._new[None]])
+        self.weight = np.repeat(self.weight, k, axis=1) * w * density
+        self.end = np.repeat(self.end, k, axis=1) | (np.abs(x) > reach - 2)
+        if j < len(self.laws):
+            number, law = self.laws[j]
+            values = _quantile(law, x)
+            # beyond the smallest quantiles that a law can tell, where no mass is left
+            self.weight = np.where(np.isfinite(values) | (density > 1e-250), self.weight, 0.0)
+            self.draws[number] = values
 
     def _breaks(self, j: int) -> np.ndarray | None:
         """Where kinks end along coordinate j: (B, N, K), padded by repetition; None if there are none."""
         found: list[np.ndarray] = []
         for number, kinks, arg in self.kinked:
             reach = self.last[number]
-            if reach == j:
-                if arg.rest and any(self._uses(mono, j) for _, mono in arg.rest):
-                    continue  # searched below, after the explicit ones
+            if reach == j and not self._nonlinear(arg, j):
                 found += self._around(number, self._affine_breaks(arg, kinks, j))
-            elif reach > j and arg.var is not None and not arg.rest:
+            elif reach > j >= len(self.laws) and arg.var is not None and not arg.rest:
                 found += self._graded_breaks(arg, kinks, j)
         for number, kinks, arg in self.kinked:
-            if self.last[number] == j and arg.rest and any(self._uses(mono, j) for _, mono in arg.rest):
+            if self.last[number] == j and self._nonlinear(arg, j):  # after the explicit ones, which it may need
                 found += self._around(number, self._searched_breaks(number, arg, kinks, j, found))
         return np.concatenate(found, axis=2) if found else None
 
@@ -309,33 +299,35 @@ class Grid:
         graded = [(b[..., None] + offsets).reshape(*b.shape[:2], -1) for b in breaks]
         return breaks + graded
 
-    def _uses(self, mono: tuple[tuple[int, int], ...], j: int) -> bool:
-        return any(_reach(self.problem, a, self.reach) >= j for a, _ in mono)
+    def _nonlinear(self, arg: Argument, j: int) -> bool:
+        return any(_reach(self.problem, a, self.reach) >= j for _, mono in arg.rest for a, _ in mono)
 
-    def _outer(self, arg: Argument, number: int) -> np.ndarray:
-        evaluator = Evaluator(self.problem, variable_values(self.problem, self.xi()), self.draws)
+    def _at_nodes(self, arg: Argument) -> np.ndarray:
+        evaluator = self.evaluator()
         if arg.rest:
-            evaluator.run(number - 1)
+            evaluator.run(max(a for _, mono in arg.rest for a, _ in mono))
         return np.broadcast_to(evaluator.argument(arg), self.weight.shape)
+
+    def _slope(self, arg: Argument, j: int) -> np.ndarray:
+        return self.problem.factor[:, arg.var, j - len(self.laws)][:, None]
 
     def _affine_breaks(self, arg: Argument, kinks: tuple[float, ...], j: int) -> list[np.ndarray]:
         if arg.var is None:
             return []
-        slope = self.problem.factor[:, arg.var, j][:, None]
-        base = self._outer(arg, max((a for _, m in arg.rest for a, _ in m), default=0) + 1)
+        slope, base = self._slope(arg, j), self._at_nodes(arg)
         with np.errstate(divide="ignore", invalid="ignore"):
             return [np.where(slope != 0, (kink - base) / slope, 0.0)[:, :, None] for kink in kinks]
 
     def _graded_breaks(self, arg: Argument, kinks: tuple[float, ...], j: int) -> list[np.ndarray]:
         """A kink that ends later blurs over the later coordinates: grade the panels down to that width."""
         assert arg.var is not None
-        slope = self.problem.factor[:, arg.var, j][:, None]
-        later = np.sqrt(np.sum(self.problem.factor[:, arg.var, j + 1 :] ** 2, axis=1))[:, None]
+        slope = self._slope(arg, j)
+        later = np.sqrt(np.sum(self.problem.factor[:, arg.var, j + 1 - len(self.laws) :] ** 2, axis=1))[:, None]
         with np.errstate(divide="ignore", invalid="ignore"):
             width = np.where(slope != 0, later / np.abs(slope), 1.0)
         if not np.any((width > 0) & (width < 0.5)):
             return []
-        base = self._outer(arg, 0)
+        base = self._at_nodes(arg)
         out = []
         for kink in kinks:
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -358,13 +350,9 @@ class Grid:
             raise _TooLarge
 
         def value(points: np.ndarray) -> np.ndarray:
-            k = points.shape[2]
-            coordinates = np.repeat(self.xi(), k, axis=2)
-            coordinates[j] = points.reshape(batch, -1)
-            draws = {a: np.repeat(v, k, axis=1) for a, v in self.draws.items()}
-            evaluator = Evaluator(self.problem, variable_values(self.problem, coordinates), draws)
+            evaluator = self.moved(j, points)
             evaluator.run(number - 1)
-            return np.broadcast_to(evaluator.argument(arg), (batch, count * k)).reshape(batch, count, k)
+            return np.broadcast_to(evaluator.argument(arg), (batch, count * points.shape[2])).reshape(points.shape)
 
         at_scan = value(scan)
         out: list[np.ndarray] = []
@@ -442,12 +430,12 @@ def _reach(problem: Numeric, a: int, reaches: dict[int, int]) -> int:
         return reaches[a]
     if a in problem.integrand.node_var:
         return _deepest(problem, problem.integrand.node_var[a])
-    return -1
+    return [number for number, _ in problem.integrand.continuous].index(a)
 
 
 def _deepest(problem: Numeric, variable: int) -> int:
     used = np.nonzero(np.any(problem.factor[:, variable] != 0, axis=0))[0]
-    return int(used[-1]) if len(used) else -1
+    return int(used[-1]) + len(problem.integrand.continuous) if len(used) else -1
 
 
 def _reach_of(problem: Numeric, arg: Argument, reaches: dict[int, int]) -> int:
@@ -463,6 +451,14 @@ def _reaches(problem: Numeric) -> dict[int, int]:
     for number, (_, args) in problem.integrand.calls.items():
         reaches[number] = max((_reach_of(problem, arg, reaches) for arg in args), default=-1)
     return reaches
+
+
+def _quantile(law: Any, t: np.ndarray) -> np.ndarray:
+    """The quantile of a law at ndtr(t), each tail from its own side."""
+    flat = t.ravel()
+    with np.errstate(all="ignore"):
+        values = np.where(flat < 0, law.ppf(ndtr(np.minimum(flat, 0.0))), law.isf(ndtr(-np.maximum(flat, 0.0))))
+    return values.reshape(t.shape)
 
 
 def _legendre(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,23 @@
+"""Laws known so far, derived again from the engine, compared with theory and with finite matrices."""
+
+from .iterations import ITERATIONS
+from .jacobians import JACOBIANS
+from .language import LANGUAGE
+from .networks import NETWORKS
+from .report import html_report, save_figures
+from .spectra import SPECTRA
+from .table import Claim, Derivation, Row, check, false_alarm_rate, table_text
+
+DERIVATIONS: tuple[Derivation, ...] = (*SPECTRA, *JACOBIANS, *NETWORKS, *ITERATIONS, *LANGUAGE)
+
+__all__ = [
+    "DERIVATIONS",
+    "Claim",
+    "Derivation",
+    "Row",
+    "check",
+    "false_alarm_rate",
+    "html_report",
+    "save_figures",
+    "table_text",
+]
