@@ -122,7 +122,9 @@ def _reproduce(arguments: argparse.Namespace) -> int:
     for derivation, rows in results:
         print(f"\n{derivation.name}: {derivation.title}\n{reproduce.table_text(rows)}")
     report = out / "report.html"
-    report.write_text(reproduce.html_report(results, reproduce.save_figures(results, out), __version__), encoding="utf-8")
+    report.write_text(
+        reproduce.html_report(results, reproduce.save_figures(results, out), __version__), encoding="utf-8"
+    )
     everything = [(derivation, row) for derivation, rows in results for row in rows]
     failed = [(derivation, row) for derivation, row in everything if not row.passed]
     rate = reproduce.false_alarm_rate([row for _, row in everything])

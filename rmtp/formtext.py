@@ -73,7 +73,8 @@ def atom_text(
         case Draw(source):
             return z(names.get((id(source), 0), "x"))
         case Hat(matrix, transposed, basis):
-            inner = mono_text(basis, atoms, names, matrices, latex, inside=True)
+            inner = form_text(basis, atoms, names, matrices, latex, inside=True)
+            inner = f"({inner})" if len(basis.terms) > 1 else inner
             product = f"{matrix_name(MatVec(matrix, transposed), matrices, latex)} {inner}"
             if latex:
                 return rf"\widehat{{{product}}}" if inside else rf"\hat Z^{{{product}}}"

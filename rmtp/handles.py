@@ -31,8 +31,8 @@ from .instructions import (
 )
 from .nonlinearity import Nonlinearity
 from .printing import handle_text
+from .shapes import Axes, broadcast, indexed
 
-Axes = tuple[tuple[str, int], ...]
 
 _LOGICAL = ("add", "subtract", "multiply")  # what &, |, ^ and ~ are made of
 ADD, SUBTRACT, MULTIPLY, DIVIDE = (Arithmetic(name) for name in ("add", "subtract", "multiply", "divide"))
@@ -108,31 +108,8 @@ class Node(np.lib.mixins.NDArrayOperatorsMixin):
                     remedy="index finite axes only, as in x[:, 0]; the limit describes one generic coordinate",
                 )
             index = index[1:]
-        probe = np.empty([size for _, size in self.axes], dtype=np.int8)
-        names = np.arange(len(self.axes))
-        try:
-            shape = probe[index].shape
-        except IndexError as error:
-            raise AxisError(f"{self!r}: {error}", remedy=f"its finite axes are {list(self.axes)}") from None
-        kept: list[tuple[str, int]] = []
-        position = 0
-        ellipsis = [k for k, item in enumerate(index) if item is Ellipsis]
-        if ellipsis:
-            missing = len(self.axes) - sum(item is not None and item is not Ellipsis for item in index)
-            index = index[: ellipsis[0]] + (slice(None),) * missing + index[ellipsis[0] + 1 :]
-        for item in index:
-            if item is None:
-                kept.append(("", 1))
-            elif isinstance(item, slice):
-                kept.append((self.axes[names[position]][0], shape[len(kept)]))
-                position += 1
-            elif isinstance(item, int | np.integer):
-                position += 1
-            else:
-                raise AxisError(f"{self!r}: indexing with {type(item).__name__}", remedy="integers, slices and None")
-        kept.extend(self.axes[position:])
-        static = tuple(item if not isinstance(item, slice) else (item.start, item.stop, item.step) for item in index)
-        return type(self)(Combine("index", static), (self,), self.dim, tuple(kept))
+        axes, static = indexed(repr(self), self.axes, index)
+        return type(self)(Combine("index", static), (self,), self.dim, axes)
 
     @property
     def shape(self) -> tuple[Any, ...]:
@@ -324,40 +301,14 @@ def apply(fn: Nonlinearity | Arithmetic, *args: Any) -> Any:
             remedy="only vectors of one width have joint coordinates; a matrix takes one width to another",
         )
     dim = dims.pop() if dims else None
-    return (Vector if dim is not None else Scalar)(Apply(fn), nodes, dim, _broadcast(fn, nodes, dim))
+    return (Vector if dim is not None else Scalar)(Apply(fn), nodes, dim, _broadcast(fn, nodes))
 
 
-def _broadcast(fn: Any, nodes: tuple[Node, ...], dim: Dim | None) -> Axes:
+def _broadcast(fn: Any, nodes: tuple[Node, ...]) -> Axes:
     if not any(node.axes for node in nodes):
         return ()
-    rank = max(node.ndim for node in nodes if dim is None or node.dim is not None) - (dim is not None)
-    axes: list[tuple[str, int]] = []
-    if any(len(node.axes) > rank for node in nodes):
-        raise AxisError(
-            f"{fn.name}: shapes {[n.shape for n in nodes]} do not broadcast",
-            remedy="as in NumPy, give vectors the same number of axes (x[:, None]); a sweep is rmtp.parameter(values)",
-        )
-    for back in range(rank, 0, -1):
-        found = ("", 1)
-        for node in nodes:
-            if dim is not None and node.dim is not None and len(node.axes) != rank:
-                raise AxisError(
-                    f"{fn.name}: shapes {[n.shape for n in nodes]} do not broadcast",
-                    remedy="as in NumPy, give vectors the same number of axes (x[:, None]); a sweep is rmtp.parameter(values)",
-                )
-            if len(node.axes) < back:
-                continue
-            name, size = node.axes[-back]
-            if found[1] != 1 and size != 1 and (size != found[1] or (name and found[0] and name != found[0])):
-                raise AxisError(
-                    f"{fn.name}: axis {found} meets axis {(name, size)}", remedy="axes that meet share name and length"
-                )
-            if size != 1 or found[1] == 1:
-                found = (name or found[0], max(size, found[1]))
-            elif not found[0]:
-                found = (name, found[1])
-        axes.append(found)
-    return tuple(axes)
+    vectors = [node.axes for node in nodes if node.dim is not None]
+    return broadcast(fn.name, vectors, [node.axes for node in nodes if node.dim is None])
 
 
 def power(base: Any, exponent: Any) -> Any:
@@ -424,12 +375,12 @@ def _is_truth(node: Any) -> bool:
         if not isinstance(node, Node):
             if not np.all(np.isin(node, (0, 1))):
                 return False
+        elif isinstance(node.op, Combine):
+            stack.extend(node.args)
         elif isinstance(node.op, Parameter):
             if not np.all(np.isin(np.asarray(node.op.value, dtype=float), (0, 1))):
                 return False
-        elif isinstance(node.op, Apply) and isinstance(node.op.fn, Arithmetic) and node.op.fn.name in _LOGICAL:
-            stack.extend(node.args)
-        elif isinstance(node.op, Combine) and node.op.kind in ("index", "stack", "transpose"):
+        elif isinstance(node.op, Apply) and node.op.fn.name in _LOGICAL:
             stack.extend(node.args)
         elif not (isinstance(node.op, Apply) and node.op.fn in (nl.STEP, nl.STEP_CLOSED)):
             return False

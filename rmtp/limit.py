@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .axes import Along, combine, over_axes, stacked
+from .basis import Echelon
 from .ensembles import Number
 from .errors import (
     BadParameter,
@@ -48,7 +49,7 @@ from .instructions import (
 from .language import program as program_of
 from .laws import Atom, GaussianLaw
 from .nonlinearity import Nonlinearity
-from .normal import Atoms, Draw, Form, Func, Hat, Initial, Mono, add, constant, is_zero, scale, times
+from .normal import Atoms, Draw, Form, Func, Hat, Initial, add, constant, is_zero, scale, times
 from .program import Program
 from .progress import progress
 from .results import Estimate, centre_and_spread, conclude
@@ -103,7 +104,7 @@ class MasterTheorem:
         self.methods: list[int] = []
         self.parts: dict[int, tuple[Any, Any]] = {}  # line -> (Zhat, Zdot) of a MatVec
         self.notes: list[str] = []
-        self._applied: dict[tuple[RandomMatrix, bool, Mono], tuple[Form, Form]] = {}
+        self._bases: dict[tuple[RandomMatrix, bool], tuple[Echelon, list[tuple[Form, Form]]]] = {}
 
     def run(self) -> MasterTheorem:
         """Walk the lines in order."""
@@ -238,18 +239,19 @@ class MasterTheorem:
     # -- Z-MatVec = Z-Hat + Z-Dot ---------------------------------------------------------------
 
     def z_matvec(self, matrix: RandomMatrix, transposed: bool, x: Form) -> tuple[Form, Form]:
-        """Z^{Wx} = Zhat^{Wx} + Zdot^{Wx}, linear in x: known on monomials, known everywhere."""
+        """Z^{Wx} = Zhat^{Wx} + Zdot^{Wx}, linear in x: known on a basis, known everywhere."""
         hat, dot = Form({}), Form({})
         if is_zero(matrix.ensemble.variance):
             return hat, dot
-        for mono, coefficient in x.terms.items():
-            key = (matrix, transposed, mono)
-            if key not in self._applied:
-                number = self.atoms.intern(Hat(matrix, transposed, mono))
-                self._applied[key] = (Form({((number, 1),): 1}), self.z_dot(matrix, transposed, mono))
-                if self.expect.sampler is not None:
-                    self.expect.cov(number, number)  # in program order, so that nothing recurses later
-            h, d = self._applied[key]
+        basis, images = self._bases.setdefault((matrix, transposed), (Echelon(), []))
+        coordinates = basis.coordinates(x)
+        for element in basis.elements[len(images) :]:
+            number = self.atoms.intern(Hat(matrix, transposed, element))
+            images.append((Form({((number, 1),): 1}), self.z_dot(matrix, transposed, element)))
+            if self.expect.sampler is not None:
+                self.expect.cov(number, number)  # in program order, so that nothing recurses later
+        for k, coefficient in coordinates:
+            h, d = images[k]
             hat, dot = add(hat, h, coefficient), add(dot, d, coefficient)
         return hat, dot
 
@@ -263,13 +265,13 @@ class MasterTheorem:
             s2 = s2 * (self.number(matrix.rows.ratio) / self.number(matrix.cols.ratio))
         return s2
 
-    def z_dot(self, matrix: RandomMatrix, transposed: bool, mono: Mono) -> Form:
+    def z_dot(self, matrix: RandomMatrix, transposed: bool, x: Form) -> Form:
         """Zdot^{Wx} = s^2 sum_y Z^y E[dZ^x / dZhat^{W.T y}] over the W.T y beneath x."""
         total = Form({})
         if self.naive:
             return total
         hats: dict[int, Hat] = {}
-        for a in self.atoms.leaves(mono):
+        for a in self.atoms.form_leaves(x):
             atom = self.atoms.table[a]
             if isinstance(atom, Hat) and atom.matrix is matrix:
                 if matrix.ensemble.symmetric or atom.transposed != transposed:
@@ -277,9 +279,9 @@ class MasterTheorem:
         if not hats:
             return total
         s2 = self.z_hat(matrix, transposed)
-        for a, slope in self.expect.gradient(mono, list(hats)).items():
+        for a, slope in self.expect.gradient(x, list(hats)).items():
             if not is_zero(slope):
-                total = add(total, Form({hats[a].basis: s2 * slope}))
+                total = add(total, hats[a].basis, s2 * slope)
         return total
 
     # -- scalars --------------------------------------------------------------------------------

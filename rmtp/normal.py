@@ -2,9 +2,10 @@
 
 An atom is a Gaussian (an initial vector, centred, or a hat), a draw from another law, or a function of
 forms that is not a polynomial. A monomial is a sorted tuple of (atom, power); a form maps monomials to numbers.
-Because a matrix acts linearly, hats belong to *monomials*, not to lines: ``W(y + z)`` and ``Wy + Wz`` are
-then one form, and the linear dependencies of theory 2 never reach a numerical rank decision. (Rejected: one hat per
-line, which needs a pseudo-inverse for what linearity already knows, and k^4 work for moments of order k.)
+Because a matrix acts linearly, hats belong to a *basis* of the forms it is applied to (`basis.Echelon`), not to lines:
+``W(y + z)`` and ``Wy + Wz`` are then one form, and the linear dependencies of theory 2 never reach a numerical rank decision.
+(Rejected: one hat per line, which needs a pseudo-inverse for what linearity already knows, and k^4 work for moments of order
+k; one hat per monomial, whose number doubles at every step of ``x -> T*x + A @ x``.)
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ class Draw:
 
 @dataclass(frozen=True)
 class Hat:
-    """Zhat^{W m} (or W.T m) for one monomial m: a centred Gaussian."""
+    """Zhat^{W b} (or W.T b) for one element b of the basis: a centred Gaussian."""
 
     matrix: RandomMatrix
     transposed: bool
-    basis: Mono
+    basis: Form
 
 
 @dataclass(frozen=True)
@@ -238,6 +239,11 @@ class Atoms:
         if not any(isinstance(self.table[a], Func) for a, _ in mono):
             return [a for a, _ in mono]
         return [a for a in self.closure(a for a, _ in mono) if not isinstance(self.table[a], Func)]
+
+    def form_leaves(self, form: Form) -> list[int]:
+        """The random atoms beneath a form."""
+        beneath = self.closure(a for mono in form.terms for a, _ in mono)
+        return [a for a in beneath if not isinstance(self.table[a], Func)]
 
     def depth(self, mono: Mono) -> int:
         """How deeply functions are nested in functions."""

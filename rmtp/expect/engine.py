@@ -23,11 +23,11 @@ from ..ensembles import Number
 from ..errors import BudgetExceeded, NotExact, UnsupportedOperation
 from ..instructions import RandomMatrix
 from ..laws import Continuous
-from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, mono_times, times
+from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, times
 from ..ring import as_number
 from . import quadrature
 from .closed_forms import closed_form, is_rational, mehler_pair
-from .integrand import Integrand, integrands, number_of_components, numeric
+from .integrand import Integrand, Linear, integrands, number_of_components, numeric
 from .multiprecision import integrate_mp
 from .sobol import Sampler
 from .stein import gaussian_variables, linked, solve_batch, solve_psd
@@ -144,12 +144,12 @@ class Expectations:
                     if self.sampler is not None:
                         self._extend_family(W, s, pair[1])
                         continue
-                    missing = self._prerequisites(mono_times(m, k))
+                    missing = self._prerequisites(m, k)
                     if missing:
                         stack.extend(missing)
                         continue
                     with self.record() as ranks:
-                        value = self._hat_variance(W, s) * self.of(mono_times(m, k))
+                        value = self._hat_variance(W, s) * self._deterministic(times(m, k))
                         self._cov[pair] = (value, ranks[-1])
                 case _:
                     self._cov[pair] = (0, 0)
@@ -170,15 +170,14 @@ class Expectations:
             s2 = self._hat_variance(matrix, transposed)
             with self.record() as ranks:
                 try:
-                    row = [s2 * self.of(mono_times(atom.basis, self._basis(a))) for a in family]
-                    row.append(s2 * self.of(mono_times(atom.basis, atom.basis)))
+                    row = [s2 * self._deterministic(times(atom.basis, self._basis(a))) for a in [*family, number]]
                 except NeedsSampling:
                     row = self._sampled_row(atom, family, s2)
                 for a, value in zip([*family, number], row, strict=True):
                     self._cov[a, number] = (value, ranks[-1])
             family.append(number)
 
-    def _basis(self, number: int) -> Mono:
+    def _basis(self, number: int) -> Form:
         hat = self.atoms.table[number]
         assert isinstance(hat, Hat)
         return hat.basis
@@ -186,11 +185,11 @@ class Expectations:
     def _sampled_row(self, hat: Hat, family: list[int], s2: Number) -> list[Number]:
         assert self.sampler is not None
         self._note(METHODS.index("sobol"))
-        target = Form({hat.basis: 1})
+        target = hat.basis
         own = self.sampler.expectation(target, target)
         if not family:
             return [as_number(float(s2) * own)]
-        variables = [Form({self._basis(a): 1}) for a in family]
+        variables = [self._basis(a) for a in family]
         gram, vector = self.sampler.regression(variables, target)
         a = solve_batch(gram, vector)
         residual = own - 2 * np.einsum("ri,ri->r", a, vector) + np.einsum("ri,rij,rj->r", a, gram, a)
@@ -202,10 +201,9 @@ class Expectations:
         total = np.einsum("ri,ri->r", cross, a) + float(s2) * np.maximum(residual, 0.0)
         return [*(as_number(cross[:, i]) for i in range(len(family))), as_number(total)]
 
-    def _prerequisites(self, mono: Mono) -> list[tuple[int, int]]:
-        if mono in self._memo:
-            return []
-        hats = [a for a in self.atoms.leaves(mono) if isinstance(self.atoms.table[a], Hat)]
+    def _prerequisites(self, first: Form, second: Form) -> list[tuple[int, int]]:
+        beneath = {*self.atoms.form_leaves(first), *self.atoms.form_leaves(second)}
+        hats = [a for a in sorted(beneath) if isinstance(self.atoms.table[a], Hat)]
         return [(a, b) for i, a in enumerate(hats) for b in hats[i:] if (a, b) not in self._cov]
 
     # -- expectations -----------------------------------------------------------------------------
@@ -292,7 +290,9 @@ class Expectations:
         """Whether the expectation of a group might not exist: poles, fast growth, laws with few moments, users' functions."""
         for a in self.atoms.closure(a for a, _ in mono):
             match self.atoms.table[a]:
-                case Func(fn) if fn.name in _GROWING or quadrature.singular(fn) or (fn.params and callable(fn.params[0])):
+                case Func(fn) if (
+                    fn.name in _GROWING or quadrature.singular(fn) or (fn.params and callable(fn.params[0]))
+                ):
                     return True
                 case Draw(source) if any(isinstance(part, Continuous) for part in source.law.components):
                     return True
@@ -440,44 +440,59 @@ class Expectations:
 
     # -- expected gradients: what Z-Dot needs -----------------------------------------------------
 
-    def gradient(self, mono: Mono, hats: list[int]) -> dict[int, Number]:
-        """E[d mono / d hat] for each hat, by derivatives where they exist, else by Stein's lemma."""
-        choice = self.options.zdot
-        direct = choice == "derivative" or (
-            choice == "auto" and self.atoms.smooth(mono) and self.atoms.depth(mono) <= _NESTED
-        )
-        if direct:
-            return {h: self.of_form(self.atoms.derivative(mono, h)) for h in hats}
-        return self._stein(mono, hats)
-
-    def _stein(self, mono: Mono, hats: list[int]) -> dict[int, Number]:
-        """Z-Dot coefficients from values only: solve Cov(v) e = E[v mono] over the affine variables v of the monomial.
-
-        E[v_i M] = sum_j Cov(v_i, v_j) E[dM/dv_j] (theory 2); any solution is right when Cov(v) is singular.
-        """
-        variables = gaussian_variables(self.atoms, mono, self.ctx is None)
-        wanted = set(hats)
-        if not any(a in wanted for v in variables for a, _ in v):
-            return {}
-        families = [{self._family(a) for a, _ in v} for v in variables]
-        relevant = linked(families, {self._family(h) for h in hats})
-        variables = [variables[i] for i in relevant]
-        target = Form({mono: 1})
-        forms = [Form({((a, 1),): c for a, c in v}) for v in variables]
+    def gradient(self, form: Form, hats: list[int]) -> dict[int, Number]:
+        """E[d form / d hat] for each hat, term by term, or on the points for the whole form."""
+        out: dict[int, Number] = {}
         try:
-            right = [self._deterministic(times(form, target)) for form in forms]
-            empty = Integrand(1)
-            cov = [[empty.linear_cov(self.cov, u, v) for v in variables] for u in variables]
-            solution = solve_psd(cov, right, self.ctx)
+            for mono, coefficient in form.terms.items():
+                beneath = set(self.atoms.leaves(mono))
+                for a, slope in self._term_gradient(mono, [h for h in hats if h in beneath]).items():
+                    out[a] = out.get(a, 0) + coefficient * slope
         except NeedsSampling:
             if self.sampler is None:
                 raise
-            # a regression on the points themselves: what the points get wrong on both sides cancels
-            self._note(METHODS.index("sobol"))
-            gram, vector = self.sampler.regression(forms, target)
-            solution = [as_number(e) for e in solve_batch(gram, vector).T]
-        out: dict[int, Number] = {}
-        for v, e in zip(variables, solution, strict=True):
+            return self._sampled_gradient(form, hats)
+        return out
+
+    def _term_gradient(self, mono: Mono, hats: list[int]) -> dict[int, Number]:
+        """By derivatives where they exist, else by Stein's lemma."""
+        choice = self.options.zdot
+        smooth = choice == "auto" and self.atoms.smooth(mono) and self.atoms.depth(mono) <= _NESTED
+        if choice == "derivative" or smooth:
+            return {h: self.of_form(self.atoms.derivative(mono, h)) for h in hats}
+        variables = self._variables(Form({mono: 1}), hats)
+        forms = [Form({((a, 1),): c for a, c in v}) for v in variables]
+        right = [self._deterministic(times(form, Form({mono: 1}))) for form in forms]
+        empty = Integrand(1)
+        cov = [[empty.linear_cov(self.cov, u, v) for v in variables] for u in variables]
+        return self._distribute(variables, solve_psd(cov, right, self.ctx), hats)
+
+    def _sampled_gradient(self, form: Form, hats: list[int]) -> dict[int, Number]:
+        """Stein's lemma as a regression on the points: what the points get wrong on both sides cancels."""
+        assert self.sampler is not None
+        variables = self._variables(form, hats)
+        if not variables:
+            return {}
+        self._note(METHODS.index("sobol"))
+        forms = [Form({((a, 1),): c for a, c in v}) for v in variables]
+        gram, vector = self.sampler.regression(forms, form)
+        return self._distribute(variables, [as_number(e) for e in solve_batch(gram, vector).T], hats)
+
+    def _variables(self, form: Form, hats: list[int]) -> list[Linear]:
+        """The affine Gaussian variables v of a form that matter for some hats.
+
+        E[v_i M] = sum_j Cov(v_i, v_j) E[dM/dv_j] (theory 2); any solution is right when Cov(v) is singular.
+        """
+        variables = gaussian_variables(self.atoms, form, self.ctx is None)
+        wanted = set(hats)
+        if not any(a in wanted for v in variables for a, _ in v):
+            return []
+        families = [{self._family(a) for a, _ in v} for v in variables]
+        return [variables[i] for i in linked(families, {self._family(h) for h in hats})]
+
+    def _distribute(self, variables: list[Linear], slopes: list[Number], hats: list[int]) -> dict[int, Number]:
+        wanted, out = set(hats), dict[int, Number]()
+        for v, e in zip(variables, slopes, strict=True):
             for a, c in v:
                 if a in wanted and not is_zero(e):
                     out[a] = out.get(a, 0) + c * e

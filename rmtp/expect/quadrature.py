@@ -247,8 +247,8 @@ class Grid:
         batch, count = self.weight.shape
         if breaks is None:
             half = math.ceil(reach / step)
-            x = (np.arange(-half, half + 1) + _OFFSET) * step
-            w = np.full(x.shape, step)
+            x = np.asarray((np.arange(-half, half + 1) + _OFFSET) * step)
+            w: np.ndarray = np.full(x.shape, step)
             self.spacing.append(step)
         else:
             panels = max(2, math.ceil(2 * reach / self.at.panel))

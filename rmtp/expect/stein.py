@@ -8,19 +8,20 @@ from typing import Any
 import numpy as np
 
 from ..ensembles import Number
-from ..normal import Atoms, Form, Func, Hat, Initial, Mono
+from ..normal import Atoms, Form, Func, Hat, Initial
 from ..ring import as_number
 from .closed_forms import is_rational
 from .integrand import Linear
 
 
-def gaussian_variables(atoms: Atoms, mono: Mono, rescale: bool) -> list[Linear]:
-    """The affine Gaussian variables beneath a monomial (drawn vectors left out), its Gaussian factors included."""
+def gaussian_variables(atoms: Atoms, form: Form, rescale: bool) -> list[Linear]:
+    """The affine Gaussian variables beneath a form (drawn vectors left out), its Gaussian factors included."""
     seen: dict[Any, Linear] = {}
-    for a, _ in mono:
+    factors = [a for mono in form.terms for a, _ in mono]
+    for a in factors:
         if isinstance(atoms.table[a], Hat | Initial):
             seen[((a, 1),)] = ((a, 1),)
-    for number in atoms.closure(a for a, _ in mono):
+    for number in atoms.closure(factors):
         atom = atoms.table[number]
         if not isinstance(atom, Func):
             continue

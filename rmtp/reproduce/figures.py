@@ -28,7 +28,9 @@ def moments(start: str, title: str = "") -> Callable[[Sequence[Row]], Any]:
         with plots.style():
             fig, ax = plots.figure()
             orders = range(1, len(chosen) + 1)
-            plots.plot_moments(orders, [r.engine for r in chosen], [r.analytic for r in chosen], *_spread(chosen), ax=ax)
+            plots.plot_moments(
+                orders, [r.engine for r in chosen], [r.analytic for r in chosen], *_spread(chosen), ax=ax
+            )
             ax.set_title(title or start)
         return fig
 
@@ -65,7 +67,9 @@ def comparison(rows: Sequence[Row]) -> Any:
         heights = np.arange(len(shown))[::-1]
         scale = np.array([float(r.analytic) for r in shown])
         ax.axvline(1.0, color=plots.GREY, linewidth=1.2, label="analytic")
-        ax.plot(np.array([float(r.engine) for r in shown]) / scale, heights, "o", mfc="none", ms=10, mew=2, label="engine")
+        ax.plot(
+            np.array([float(r.engine) for r in shown]) / scale, heights, "o", mfc="none", ms=10, mew=2, label="engine"
+        )
         means, errors = _spread(shown)
         ax.errorbar(
             np.array(means) / scale,

@@ -52,7 +52,11 @@ def forward_rows() -> tuple[Row, ...]:
         for layer in range(2, 5):
             W = Gaussian(n, n, variance=Fraction(3, 2), name=f"W{layer}")
             h = W @ phi(h) + Normal(n, cov=Fraction(1, 10))
-            q = 1.5 * gauss(lambda x: np.tanh(x) ** 2, q) + 0.1 if phi is np.tanh else Fraction(3, 4) * q + Fraction(1, 10)
+            q = (
+                1.5 * gauss(lambda x: np.tanh(x) ** 2, q) + 0.1
+                if phi is np.tanh
+                else Fraction(3, 4) * q + Fraction(1, 10)
+            )
             claims.append(Claim(f"{name}, Var h{layer}", np.mean(h * h), q))
         rows += check(claims, exact=phi is relu)
     return tuple(rows)

@@ -173,7 +173,9 @@ def resolvent_rows() -> tuple[Row, ...]:
     edge, root = (1 + sqrt(0.5)) ** 2, sqrt(5**2 - 4)
     claims = [
         Claim("semicircle, g(5)", resolvent(lambda x: A @ x, v, 5, 24), (5 - root) / 2, _neglected(2, 5, 24)),
-        Claim("Marchenko-Pastur(1/2), g(12)", resolvent(lambda x: W @ (W.T @ x), u, 12, 12), mp, _neglected(edge, 12, 12)),
+        Claim(
+            "Marchenko-Pastur(1/2), g(12)", resolvent(lambda x: W @ (W.T @ x), u, 12, 12), mp, _neglected(edge, 12, 12)
+        ),
         Claim("T + GOE, T = ±1, g(9)", resolvent(lambda x: signs * x + A @ x, v, 9, 10), shifted, _neglected(3, 9, 10)),
         Claim(
             "A T A.T, T in {1, 2}, g(16)",
@@ -211,10 +213,7 @@ def _narayana_eigenvalues() -> np.ndarray:
 def mp_as_semicircle(ratio: Fraction, r: int) -> Fraction:
     """E (1 + ratio + lambda sqrt(ratio))^(r-1) over the semicircle law (TP III, Eq. 33): only even powers stay."""
     return sum(
-        (
-            comb(r - 1, 2 * j) * (1 + ratio) ** (r - 1 - 2 * j) * ratio**j * catalan(j)
-            for j in range((r - 1) // 2 + 1)
-        ),
+        (comb(r - 1, 2 * j) * (1 + ratio) ** (r - 1 - 2 * j) * ratio**j * catalan(j) for j in range((r - 1) // 2 + 1)),
         Fraction(0),
     )
 
@@ -225,9 +224,7 @@ SPECTRA = (
         "Wigner's semicircle: moments are Catalan numbers",
         "TP III (2009.10685) section 3.3; W + W.T with variance 1/2 and the coefficients b^t_r = C_((t-r)/2)",
         semicircle_rows,
-        spectrum(
-            _wigner_eigenvalues, lambda x: np.sqrt(np.clip(4 - x * x, 0, None)) / (2 * np.pi), "GOE, n = 800"
-        ),
+        spectrum(_wigner_eigenvalues, lambda x: np.sqrt(np.clip(4 - x * x, 0, None)) / (2 * np.pi), "GOE, n = 800"),
     ),
     Derivation(
         "marchenko-pastur",

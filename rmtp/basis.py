@@ -1,0 +1,86 @@
+"""A basis of the forms that one matrix is applied to, in echelon form.
+
+Every element has a pivot, a monomial with coefficient 1 that no later element contains. A new form is reduced by the
+elements there are; what remains is one new element. So a matrix used k times has at most k hats, and forms that depend
+linearly on earlier ones have none of their own.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from .ensembles import Number
+from .normal import Form, Mono, add, is_zero
+
+NEGLIGIBLE = 1e-12  # what reduction leaves of a form, relative to it, when only rounding is left
+
+
+@dataclass
+class Echelon:
+    """Basis elements with their pivots."""
+
+    elements: list[Form] = field(default_factory=list)
+    pivots: list[Mono] = field(default_factory=list)
+    _index: dict[Mono, int] = field(default_factory=dict)
+
+    def coordinates(self, form: Form) -> list[tuple[int, Number]]:
+        """form = sum_k c_k elements[k], extending the basis where needed."""
+        out: dict[int, Number] = {}
+        largest = max((_size(c) for c in form.terms.values()), default=0.0)
+        rest = form
+        queue = [self._index[m] for m in rest.terms if m in self._index]
+        heapq.heapify(queue)
+        done = -1
+        while queue:
+            k = heapq.heappop(queue)
+            if k <= done:
+                continue
+            done = k
+            element = self.elements[k]
+            factor = rest.terms.get(self.pivots[k])
+            if factor is None or is_zero(factor):
+                continue
+            out[k] = factor
+            rest = add(rest, element, -factor)
+            for mono in element.terms:
+                later = self._index.get(mono, -1)
+                if later > k:
+                    heapq.heappush(queue, later)
+        rest = Form({m: c for m, c in rest.terms.items() if not _negligible(c, largest)})
+        for pivot, element, factor in _normalised(rest):
+            k = self._index[pivot] = len(self.elements)
+            self.elements.append(element)
+            self.pivots.append(pivot)
+            out[k] = factor
+        return list(out.items())
+
+
+def _size(c: Number) -> float:
+    return float(np.max(np.abs(np.asarray(c, dtype=float))))
+
+
+def _negligible(c: Number, largest: float) -> bool:
+    if isinstance(c, float | np.ndarray):
+        return _size(c) <= NEGLIGIBLE * largest
+    return False
+
+
+def _normalised(rest: Form) -> list[tuple[Mono, Form, Number]]:
+    """Pivot, element and factor: the remainder over its largest coefficient.
+
+    Over a sweep in which every coefficient vanishes somewhere, each monomial is an element.
+    """
+    if not rest.terms:
+        return []
+    smallest = {m: float(np.min(np.abs(np.asarray(c, dtype=float)))) for m, c in rest.terms.items()}
+    pivot = max(smallest, key=lambda m: smallest[m])
+    if smallest[pivot] == 0.0:
+        return [(m, Form({m: 1}), c) for m, c in rest.terms.items()]
+    factor = rest.terms[pivot]
+    factor = Fraction(factor) if isinstance(factor, int) else factor  # int / int would be a float
+    others = {m: c / factor for m, c in rest.terms.items() if m != pivot}
+    return [(pivot, Form({pivot: 1, **others}), factor)]
