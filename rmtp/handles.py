@@ -33,7 +33,6 @@ from .nonlinearity import Nonlinearity
 from .printing import handle_text
 from .shapes import Axes, broadcast, indexed
 
-
 _LOGICAL = ("add", "subtract", "multiply")  # what &, |, ^ and ~ are made of
 ADD, SUBTRACT, MULTIPLY, DIVIDE = (Arithmetic(name) for name in ("add", "subtract", "multiply", "divide"))
 

@@ -25,7 +25,7 @@ def broadcast(what: str, vectors: Sequence[Axes], scalars: Sequence[Axes]) -> Ax
     rank = max(map(len, vectors or scalars), default=0)
     if any(len(axes) != rank for axes in vectors) or any(len(axes) > rank for axes in scalars):
         raise AxisError(
-            f"{what}: axes {[list(a) for a in vectors]} of vectors and {[list(a) for a in scalars]} of scalars do not broadcast",
+            f"{what}: axes {[list(a) for a in vectors]} of vectors, {[list(a) for a in scalars]} of scalars do not broadcast",
             remedy="as in NumPy, give vectors the same number of axes (x[:, None]); a sweep is rmtp.parameter(values)",
         )
     out: list[tuple[str, int]] = []
