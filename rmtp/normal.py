@@ -32,7 +32,7 @@ _AT_ZERO = MappingProxyType({"exp": 1, "cos": 1, "sin": 0, "tanh": 0, "erf": 0, 
 
 CANCELLATION = 1e-13  # |a + b| below this share of |a| + |b| is rounding, hence zero
 SPREAD = 1e-8  # only spreads this small, relatively, are read as errors and not as data
-MAX_TERMS = 20_000  # a polynomial longer than this stays a product of unexpanded factors
+MAX_TERMS = 250_000  # a polynomial longer than this stays a product of unexpanded factors
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from .expect.sobol import Sampler
 from .formtext import form_text, mono_text, source_names
 from .instructions import MatVec
 from .language import elementwise
+from .laws import Law
 from .normal import Form, Mono, add, is_zero
 from .printing import matrix_names, printed
 from .results import Estimate
@@ -191,7 +192,7 @@ class ZLaw:
         """
         generator = np.random.default_rng(rng)
         sampler = _PseudoRandom(self._theorem.atoms, self._cov_value, size, generator)
-        return np.array(np.broadcast_to(sampler.form(_valued(self._form)), (1, size))[0])
+        return np.array(np.broadcast_to(sampler.form(self._form), (1, size))[0])
 
     def _cov_value(self, a: int, b: int) -> Number:
         return _value(self._theorem.expect.cov(a, b))
@@ -237,8 +238,8 @@ class _PseudoRandom(Sampler):
     def _uniform(self) -> np.ndarray:
         return self.rng.random((1, self.points))
 
-    def value(self, number: int) -> np.ndarray:
-        return super().value(number)
+    def _from_law(self, number: int, law: Law) -> np.ndarray:
+        return law.draw(self.rng, (1, self.points))  # without the likelihood ratios that an average would carry
 
     def form(self, form: Form) -> np.ndarray:
         return super().form(_valued(form))

@@ -219,3 +219,10 @@ def test_laws_over_a_sweep():
     slopes = np.array([s**2 * float(gauss(lambda v: mp.sech(v) ** 2, s**2)) for s in stds])
     hats = np.array([s**2 * float(gauss(lambda v: mp.tanh(v) ** 2, s**2)) for s in stds])
     np.testing.assert_allclose(law.var.value, hats + slopes**2, rtol=1e-8)
+
+
+def test_samples_of_a_mixture_follow_its_weights():
+    """The engine's own points over-represent rare components; samples of the law must not (z below 4.5: 1 in 10^5)."""
+    x = rmtp.IID(n, rmtp.Mixture([0, 3], [0.9, 0.1]))
+    share = (rmtp.limit(x + 0).rvs(20_000, rng=1) > 1).mean()
+    assert abs(share - 0.1) < 4.5 * (0.1 * 0.9 / 20_000) ** 0.5

@@ -23,7 +23,7 @@ from ..ensembles import Number
 from ..errors import BudgetExceeded, NotExact, UnsupportedOperation
 from ..instructions import RandomMatrix
 from ..laws import Continuous
-from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, times
+from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, mono_times, times
 from ..ring import as_number
 from . import quadrature
 from .closed_forms import closed_form, is_rational, mehler_pair
@@ -149,7 +149,7 @@ class Expectations:
                         stack.extend(missing)
                         continue
                     with self.record() as ranks:
-                        value = self._hat_variance(W, s) * self._deterministic(times(m, k))
+                        value = self._hat_variance(W, s) * self._paired(m, k)
                         self._cov[pair] = (value, ranks[-1])
                 case _:
                     self._cov[pair] = (0, 0)
@@ -170,7 +170,7 @@ class Expectations:
             s2 = self._hat_variance(matrix, transposed)
             with self.record() as ranks:
                 try:
-                    row = [s2 * self._deterministic(times(atom.basis, self._basis(a))) for a in [*family, number]]
+                    row = [s2 * self._paired(atom.basis, self._basis(a)) for a in [*family, number]]
                 except NeedsSampling:
                     row = self._sampled_row(atom, family, s2)
                 for a, value in zip([*family, number], row, strict=True):
@@ -239,6 +239,16 @@ class Expectations:
         if len(f.terms) * len(g.terms) <= _SHORT_PRODUCT or self.sampler is None:
             return self.of_form(times(f, g))
         return self._sampled(f, g)
+
+    def _paired(self, f: Form, g: Form) -> Number:
+        """E[f g] term by term, without forming the product."""
+        total: Number = 0
+        for m, c in f.terms.items():
+            for k, d in g.terms.items():
+                value = self.of(mono_times(m, k))
+                if not _nothing(value):
+                    total = total + c * d * value
+        return total
 
     def _sampled(self, *forms: Form) -> Number:
         if self.sampler is None:

@@ -89,12 +89,15 @@ class Sampler:
                     out = evaluate_floats(fn, *(self.form(arg) for arg in args))
                 return np.broadcast_to(out, (self.replicates, self.points))
             case Draw(source):
-                values, self.weights[number] = _inverse(source.law, self._uniform())
-                return values
+                return self._from_law(number, source.law)
             case Hat(matrix, transposed):
                 return self._gaussian(number, (id(matrix), transposed))
             case Initial(group):
                 return self._gaussian(number, id(group))
+
+    def _from_law(self, number: int, law: Law) -> np.ndarray:
+        values, self.weights[number] = _inverse(law, self._uniform())
+        return values
 
     def _gaussian(self, number: int, family: Any) -> np.ndarray:
         drawn = self.families.setdefault(family, _Family())
