@@ -16,7 +16,7 @@ import numpy as np
 from .ensembles import Number
 from .normal import Form, Mono, add, is_zero
 
-NEGLIGIBLE = 1e-12  # what reduction leaves of a form, relative to it, when only rounding is left
+NEGLIGIBLE = 1e-12  # what reduction leaves of a monomial, relative to what met there, when only rounding is left
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Echelon:
     def coordinates(self, form: Form) -> list[tuple[int, Number]]:
         """form = sum_k c_k elements[k], extending the basis where needed."""
         out: dict[int, Number] = {}
-        largest = max((_size(c) for c in form.terms.values()), default=0.0)
+        peak: dict[Mono, float] = {}  # the largest term that met in a monomial: what is left is measured by it
         rest = form
         queue = [self._index[m] for m in rest.terms if m in self._index]
         heapq.heapify(queue)
@@ -45,12 +45,14 @@ class Echelon:
             if factor is None or is_zero(factor):
                 continue
             out[k] = factor
+            for mono, c in element.terms.items():
+                peak[mono] = max(peak.get(mono, 0.0), _size(rest.terms.get(mono, 0)), _size(c * factor))
             rest = add(rest, element, -factor)
             for mono in element.terms:
                 later = self._index.get(mono, -1)
                 if later > k:
                     heapq.heappush(queue, later)
-        rest = Form({m: c for m, c in rest.terms.items() if not _negligible(c, largest)})
+        rest = Form({m: c for m, c in rest.terms.items() if not _negligible(c, peak.get(m, 0.0))})
         for pivot, element, factor in _normalised(rest):
             k = self._index[pivot] = len(self.elements)
             self.elements.append(element)
@@ -63,10 +65,8 @@ def _size(c: Number) -> float:
     return float(np.max(np.abs(np.asarray(c, dtype=float))))
 
 
-def _negligible(c: Number, largest: float) -> bool:
-    if isinstance(c, float | np.ndarray):
-        return _size(c) <= NEGLIGIBLE * largest
-    return False
+def _negligible(c: Number, peak: float) -> bool:
+    return isinstance(c, float | np.ndarray) and _size(c) <= NEGLIGIBLE * peak
 
 
 def _normalised(rest: Form) -> list[tuple[Mono, Form, Number]]:
