@@ -37,7 +37,9 @@ def moments(start: str, title: str = "") -> Callable[[Sequence[Row]], Any]:
     return draw
 
 
-def trajectory(labels: dict[str, str], xlabel: str = "step", log: bool = False) -> Callable[[Sequence[Row]], Any]:
+def trajectory(
+    labels: dict[str, str], xlabel: str = "step", ylabel: str = "limit", log: bool = False
+) -> Callable[[Sequence[Row]], Any]:
     """Curves over steps: `labels` takes the beginning of the quantities of a curve to its label."""
 
     def draw(rows: Sequence[Row]) -> Any:
@@ -51,7 +53,7 @@ def trajectory(labels: dict[str, str], xlabel: str = "step", log: bool = False) 
                 {label: _spread(chosen) for label, chosen in curves.items()},
                 ax=ax,
                 xlabel=xlabel,
-                ylabel="limit",
+                ylabel=ylabel,
                 log=log,
             )
         return fig

@@ -166,7 +166,7 @@ ITERATIONS = (
         "Soft-threshold AMP: the Onsager term cancels Z-Dot",
         "Donoho, Maleki & Montanari 2009; Bayati & Montanari 2011; TP0 (1902.04760) appendix D.8",
         amp_rows,
-        trajectory({"tau^2": "tau²", "mse": "mse"}),
+        trajectory({"tau^2": "tau²", "mse": "mse"}, ylabel="effective noise, mean squared error"),
         "The threshold follows the measured residual. delta = 1/2, noise variance .01, threshold 1.4 tau, "
         "Bernoulli-Gauss signal with the share P(N(0,1) > 1) = .1587.",
     ),
@@ -183,7 +183,7 @@ ITERATIONS = (
         "Iterative soft thresholding without the Onsager term: Z-Dot stays",
         "independent Monte Carlo of the effective dynamics, with its standard errors",
         ista_rows,
-        trajectory({"mse": "mse"}),
+        trajectory({"mse": "mse"}, ylabel="mean squared error per coordinate"),
         "The analytic column is itself a simulation; its error is stated.",
     ),
     Derivation(
@@ -191,6 +191,6 @@ ITERATIONS = (
         "Gradient descent for least squares, exactly",
         "polynomial filters under the Marchenko-Pastur law",
         descent_rows,
-        trajectory({"mse": "mse"}),
+        trajectory({"mse": "mse"}, ylabel="mean squared error per coordinate"),
     ),
 )
