@@ -37,13 +37,9 @@ def closed_form(made: Integrand, cov: CovOf) -> Number | None:
     return None
 
 
-def _variance(made: Integrand, cov: CovOf, index: int) -> Number:
-    return made.linear_cov(cov, made.variables[index], made.variables[index])
-
-
 def _constants(made: Integrand, cov: CovOf) -> Number | None:
     """Functions of numbers only: arguments without variables, or with variables that vanish identically."""
-    if made.gauss or any(not is_zero(_variance(made, cov, i)) for i in range(len(made.variables))):
+    if made.gauss or any(not is_zero(made.variance(cov, i)) for i in range(len(made.variables))):
         return None
     total: Number = 1
     values = {number: evaluate(fn, *(arg.const for arg in args)) for number, (fn, args) in made.calls.items()}
@@ -70,7 +66,7 @@ def _piecewise(made: Integrand, cov: CovOf) -> Number | None:
         return None
     if not all(is_rational(args[0].const) for _, args in made.calls.values()):
         return None
-    base, variance = made.variables[0], _variance(made, cov, 0)
+    base, variance = made.variables[0], made.variance(cov, 0)
     if not is_rational(variance) or variance == 0:
         return None  # a number: only the function itself knows its value at a break
     product = Pieces((), ((1,),))
@@ -106,7 +102,7 @@ def _piecewise_floats(made: Integrand, cov: CovOf) -> Number | None:
     """The same in floats, over a batch, functions of functions included."""
     if not made.variables or any(fn.arity != 1 or fn.pieces is None for fn, _ in made.calls.values()):
         return None
-    base, variance = made.variables[0], _variance(made, cov, 0)
+    base, variance = made.variables[0], made.variance(cov, 0)
     slopes = [_ratio(base, v) for v in made.variables]
     if any(s is None for s in slopes) or not np.all(np.asarray(variance, dtype=float) > 0):
         return None
@@ -161,7 +157,7 @@ def _single(made: Integrand, cov: CovOf) -> Number | None:
     fn, args = made.calls[made.factors[0][0]]
     if fn.arity != 1:
         return None
-    return _result(closed.single(fn, _float(args[0].const), _float(_variance(made, cov, 0))))
+    return _result(closed.single(fn, _float(args[0].const), _float(made.variance(cov, 0))))
 
 
 def _pair(made: Integrand, cov: CovOf) -> Number | None:
@@ -176,7 +172,7 @@ def _pair(made: Integrand, cov: CovOf) -> Number | None:
     if i is None or j is None:
         return None
     c = made.linear_cov(cov, made.variables[i], made.variables[j])
-    return _result(closed.pair(phi, psi, _float(c), _float(_variance(made, cov, i)), _float(_variance(made, cov, j))))
+    return _result(closed.pair(phi, psi, _float(c), _float(made.variance(cov, i)), _float(made.variance(cov, j))))
 
 
 def _stein(made: Integrand, cov: CovOf) -> Number | None:
@@ -188,7 +184,7 @@ def _stein(made: Integrand, cov: CovOf) -> Number | None:
         return None
     slope = fn.partials()[0]
     assert slope is not None
-    value = _result(closed.single(slope, _float(args[0].const), _float(_variance(made, cov, 0))))
+    value = _result(closed.single(slope, _float(args[0].const), _float(made.variance(cov, 0))))
     if value is None:
         return None
     return value * made.linear_cov(cov, ((made.gauss[0][0], 1),), made.variables[0])
@@ -213,8 +209,8 @@ def mehler_pair(made: Integrand, cov: CovOf, rtol: float) -> tuple[np.ndarray, n
         lambda x: phi.fn(x + a),
         lambda x: psi.fn(x + b),
         _float(c),
-        _float(_variance(made, cov, i)),
-        _float(_variance(made, cov, j)),
+        _float(made.variance(cov, i)),
+        _float(made.variance(cov, j)),
         rtol=rtol,
     )
     return np.asarray(value), np.asarray(error)

@@ -51,6 +51,13 @@ class Integrand:
     shifts: dict[int, Number] = field(default_factory=dict)  # means of draws that are Gaussian
     variances: dict[int, Number] = field(default_factory=dict)  # variances of draws that are Gaussian
     continuous: list[tuple[int, Continuous]] = field(default_factory=list)
+    _variances: dict[int, Number] = field(default_factory=dict)
+
+    def variance(self, base: CovOf, index: int) -> Number:
+        """Variance of a variable, computed once."""
+        if index not in self._variances:
+            self._variances[index] = self.linear_cov(base, self.variables[index], self.variables[index])
+        return self._variances[index]
 
     def cov(self, base: CovOf, a: int, b: int) -> Number:
         """Covariance of two Gaussian atoms, drawn Gaussians included."""
