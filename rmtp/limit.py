@@ -104,7 +104,8 @@ class MasterTheorem:
         self.methods: list[int] = []
         self.parts: dict[int, tuple[Any, Any]] = {}  # line -> (Zhat, Zdot) of a MatVec
         self.notes: list[str] = []
-        self._bases: dict[tuple[RandomMatrix, bool], tuple[Echelon, list[tuple[Form, Form]]]] = {}
+        self._bases: dict[tuple[RandomMatrix, bool], tuple[Echelon, dict[int, tuple[Form, Form]]]] = {}
+        self._groups: dict[IIDSource, NormalGroup] = {}
 
     def run(self) -> MasterTheorem:
         """Walk the lines in order."""
@@ -172,8 +173,7 @@ class MasterTheorem:
         return add(mean, self.atoms.form(Initial(group, index)))
 
     def _as_group(self, source: IIDSource, mean: Number, var: Number) -> NormalGroup:
-        groups = self.__dict__.setdefault("_groups", {})
-        return groups.setdefault(source, NormalGroup(source.dim, (mean,), ((var,),)))
+        return self._groups.setdefault(source, NormalGroup(source.dim, (mean,), ((var,),)))
 
     # -- Z-Nonlin -------------------------------------------------------------------------------
 
@@ -243,17 +243,21 @@ class MasterTheorem:
         hat, dot = Form({}), Form({})
         if is_zero(matrix.ensemble.variance):
             return hat, dot
-        basis, images = self._bases.setdefault((matrix, transposed), (Echelon(), []))
-        coordinates = basis.coordinates(x)
-        for element in basis.elements[len(images) :]:
-            number = self.atoms.intern(Hat(matrix, transposed, element))
-            images.append((Form({((number, 1),): 1}), self.z_dot(matrix, transposed, element)))
-            if self.expect.sampler is not None:
-                self.expect.cov(number, number)  # in program order, so that nothing recurses later
-        for k, coefficient in coordinates:
+        basis, images = self._bases.setdefault((matrix, transposed), (Echelon(), {}))
+        for k, coefficient in basis.coordinates(x):
+            if k not in images:
+                images[k] = self._image(matrix, transposed, basis.elements[k])
             h, d = images[k]
             hat, dot = add(hat, h, coefficient), add(dot, d, coefficient)
         return hat, dot
+
+    def _image(self, matrix: RandomMatrix, transposed: bool, element: Form) -> tuple[Form, Form]:
+        """Zhat and Zdot of one element of the basis."""
+        number = self.atoms.intern(Hat(matrix, transposed, element))
+        image = self.atoms.form(self.atoms.table[number]), self.z_dot(matrix, transposed, element)
+        if self.expect.sampler is not None:
+            self.expect.cov(number, number)  # in program order, so that nothing recurses later
+        return image
 
     def z_hat(self, matrix: RandomMatrix, transposed: bool) -> Number:
         """The factor in Cov(Zhat^{Wx}, Zhat^{Wx'}) = s^2 E[Z^x Z^x'], and in Z-Dot: s^2 for W, s^2 m/n for W.T.
