@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .instructions import Init, MatVec, NormalGroup
-from .normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono
+from .normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, add
 from .printing import matrix_name, number_text, tex
 from .program import Program
 
@@ -28,11 +28,15 @@ def form_text(
     form: Form, atoms: Atoms, names: dict[Any, str], matrices: dict[int, str], latex: bool = False, inside: bool = False
 ) -> str:
     """A form as a sum of monomials; `inside` a hat, vectors go by their own names instead of their Z."""
+    form = _with_means(form, atoms)
     if not form.terms:
         return "0"
     parts = []
     for mono, coefficient in form.terms.items():
-        body = mono_text(mono, atoms, names, matrices, latex, inside)
+        if len(mono) == 1 and mono[0][1] == 1 and isinstance(atoms.table[mono[0][0]], Initial):
+            body = atom_text(mono[0][0], atoms, names, matrices, latex, inside, centred=False)
+        else:
+            body = mono_text(mono, atoms, names, matrices, latex, inside)
         value = float(np.ravel(np.asarray(coefficient, float))[0])
         sign = "-" if value < 0 else "+"
         size = number_text(abs(coefficient) if not isinstance(coefficient, np.ndarray) else abs(value), latex)
@@ -42,6 +46,17 @@ def form_text(
             parts.append((sign, body if size == "1" else f"{size} {body}"))
     head = ("-" if parts[0][0] == "-" else "") + parts[0][1]
     return head + "".join(f" {sign} {body}" for sign, body in parts[1:])
+
+
+def _with_means(form: Form, atoms: Atoms) -> Form:
+    """A linear term c (Z^x - mean) prints as c Z^x, so its c mean leaves the constant."""
+    out = form
+    for mono, coefficient in form.terms.items():
+        if len(mono) == 1 and mono[0][1] == 1:
+            atom = atoms.table[mono[0][0]]
+            if isinstance(atom, Initial) and atom.group.mean[atom.index]:
+                out = add(out, Form({ONE: coefficient * atom.group.mean[atom.index]}), -1)
+    return out
 
 
 def mono_text(
@@ -56,7 +71,13 @@ def mono_text(
 
 
 def atom_text(
-    a: int, atoms: Atoms, names: dict[Any, str], matrices: dict[int, str], latex: bool = False, inside: bool = False
+    a: int,
+    atoms: Atoms,
+    names: dict[Any, str],
+    matrices: dict[int, str],
+    latex: bool = False,
+    inside: bool = False,
+    centred: bool = True,
 ) -> str:
     """Z^x, Zhat^{W x}, phi(...); inside a hat x, hat(W x), phi(...)."""
 
@@ -69,12 +90,12 @@ def atom_text(
     match atoms.table[a]:
         case Initial(group, index):
             name = names.get((id(group), index), "x")
-            return z(name) if not group.mean[index] else f"({z(name)} - {number_text(group.mean[index])})"
+            return z(name) if not centred or not group.mean[index] else f"({z(name)} - {number_text(group.mean[index])})"
         case Draw(source):
             return z(names.get((id(source), 0), "x"))
         case Hat(matrix, transposed, basis):
             inner = form_text(basis, atoms, names, matrices, latex, inside=True)
-            inner = f"({inner})" if len(basis.terms) > 1 else inner
+            inner = f"({inner})" if len(_with_means(basis, atoms).terms) > 1 else inner
             product = f"{matrix_name(MatVec(matrix, transposed), matrices, latex)} {inner}"
             if latex:
                 return rf"\widehat{{{product}}}" if inside else rf"\hat Z^{{{product}}}"
