@@ -15,6 +15,7 @@ import scipy.special as sp
 import scipy.stats as st
 from oracles import gauss, gauss2
 from reference_programs import build
+from scipy.integrate import quad
 
 import rmtp
 
@@ -453,3 +454,19 @@ def test_errors_propagate_through_scalars():
     theta, scaled = rmtp.limit([hard, 1000 / hard**4])
     assert scaled.error >= 0.5 * 4 * 1000 / theta.value**5 * theta.error
     assert scaled.method == "sobol"
+
+
+@pytest.mark.parametrize("variance", [0.3, 1.0, 2.2736, 4.0])
+@pytest.mark.parametrize("c", [0.05, 0.2, 0.4, 0.7])
+def test_roots_beside_a_jump_are_found(variance, c):
+    """|sin x - c sign x| has kinks close to the jump at 0; two resolutions that both miss one must not agree."""
+    x = rmtp.Normal(rmtp.Dim("n"), cov=variance)
+    estimate = rmtp.limit(np.mean(np.abs(np.sin(x) - c * np.sign(x))))
+    s = variance**0.5
+    first = np.arcsin(c)
+    ends = sorted({0.0, 12.0, *(r / s for k in range(6) for r in (first + 2 * np.pi * k, np.pi - first + 2 * np.pi * k))})
+    ends = [e for e in ends if e <= 12.0]
+    truth = 0.0
+    for a, b in itertools.pairwise(ends):
+        truth += 2 * quad(lambda t: abs(np.sin(s * t) - c) * np.exp(-t * t / 2) / np.sqrt(2 * np.pi), a, b, epsabs=1e-14)[0]
+    assert abs(float(estimate) - truth) <= 5 * estimate.error + 1e-12

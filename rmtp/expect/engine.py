@@ -254,7 +254,10 @@ class Expectations:
         if self.sampler is None:
             raise NeedsSampling
         self._note(METHODS.index("sobol"))
-        return as_number(self.sampler.expectation(*forms))
+        means = self.sampler.expectation(*forms)
+        # a spread of half the resolution, which leaves the mean alone
+        pattern = self._signs.permutation(np.repeat([-1.0, 1.0], len(means) // 2))
+        return as_number(means + 0.5 * np.sqrt(len(means)) * self.sampler.resolution(*forms) * pattern)
 
     def of(self, mono: Mono) -> Number:
         """E of a monomial."""

@@ -22,8 +22,10 @@ from ..nonlinearity import Nonlinearity
 from .integrand import Argument, Evaluator, Numeric, gaussian_polynomial, variable_values
 
 _PANEL_NODES = 16
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(_PANEL_NODES)
-_SCAN = 49  # points on which a nonlinear argument is searched for kinks
+# levels alternate between two rules: the panels between breaks may be the same, and a missed kink would then agree with itself
+_RULES = tuple(np.polynomial.legendre.leggauss(k) for k in (_PANEL_NODES, _PANEL_NODES - 3))
+_SCAN = 0.35  # spacing of the points on which a nonlinear argument is searched for kinks
+_BESIDE = 1e-9
 _FINEST = 26
 _OFFSET = 0.381966  # of a step: no node at 0, where so many functions are singular and odd ones cancel
 _RESOLVED = 8.0  # a smooth function's argument may move this far between neighbouring nodes
@@ -257,7 +259,7 @@ class Grid:
             edges = np.sort(np.clip(edges, -reach, reach), axis=2)
             if edges.size * _PANEL_NODES > self.budget:
                 raise _TooLarge
-            x, w = _legendre(edges)
+            x, w = _legendre(edges, _RULES[self.at.index % 2])
             self.spacing.append(self.at.panel / 10)
         k = x.shape[-1]
         if batch * count * k > self.budget:
@@ -343,9 +345,12 @@ class Grid:
     ) -> list[np.ndarray]:
         """Roots of a nonlinear argument along coordinate j by scanning, then bisection with secant steps."""
         batch, count = self.weight.shape
-        scan = np.broadcast_to(np.linspace(-self.at.reach, self.at.reach, _SCAN), (batch, count, _SCAN))
+        points = math.ceil(2 * self.at.reach / _SCAN) + 1
+        scan = np.broadcast_to(np.linspace(-self.at.reach, self.at.reach, points), (batch, count, points))
         if known:
-            scan = np.sort(np.concatenate([scan, *known], axis=2), axis=2)
+            # both sides of a break as well, since a function that jumps there has a value of its own at the point
+            sides = [b + side for b in known for side in (-_BESIDE, 0.0, _BESIDE)]
+            scan = np.sort(np.concatenate([scan, *sides], axis=2), axis=2)
         if batch * count * scan.shape[2] > self.budget:
             raise _TooLarge
 
@@ -461,8 +466,8 @@ def _quantile(law: Any, t: np.ndarray) -> np.ndarray:
     return values.reshape(t.shape)
 
 
-def _legendre(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _legendre(edges: np.ndarray, rule: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Gauss-Legendre nodes and weights on the panels between sorted edges (..., P + 1)."""
     middle, half = 0.5 * (edges[..., 1:] + edges[..., :-1]), 0.5 * np.diff(edges, axis=-1)
-    x = middle[..., None] + half[..., None] * _NODES
-    return x.reshape(*edges.shape[:-1], -1), (half[..., None] * _WEIGHTS).reshape(*edges.shape[:-1], -1)
+    x = middle[..., None] + half[..., None] * rule[0]
+    return x.reshape(*edges.shape[:-1], -1), (half[..., None] * rule[1]).reshape(*edges.shape[:-1], -1)

@@ -132,6 +132,12 @@ class Sampler:
             f = f * self.weights[a]
         return np.asarray(np.einsum("rn,rn->r", np.broadcast_to(f, shape), np.broadcast_to(g, shape)) / self.points)
 
+    def resolution(self, *forms: Form) -> float:
+        """What one point more or less changes: rms / N. Replicates of a stratified set can agree to less than that."""
+        draws = self._draws(*forms)
+        product = self.form(forms[0]) * (self.form(forms[1]) if len(forms) > 1 else 1.0)
+        return float(np.sqrt(np.mean(self._mean(product, product, draws))) / self.points)
+
     def expectation(self, *forms: Form) -> np.ndarray:
         """R sample means of a product of one or two forms."""
         draws = self._draws(*forms)
