@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from scipy import special
 
+from . import special
 from .chains import Unit, algebraic, gaussian, monomial, one, riccati, ridge, roman
 from .errors import BadParameter
 from .nonlinearity import Nonlinearity, Pieces, checked_number, constant, mpf
@@ -502,4 +503,5 @@ def from_ufunc(ufunc: Any) -> Nonlinearity | None:
     if ufunc in _UFUNCS:
         return _UFUNCS[ufunc]
     entry = _SPECIAL.get(ufunc.__name__)
-    return entry if entry is not None and ufunc is getattr(special, ufunc.__name__, None) else None
+    home = sys.modules.get("scipy.special")  # a ufunc of scipy.special has imported it
+    return entry if entry is not None and ufunc is getattr(home, ufunc.__name__, None) else None

@@ -90,7 +90,9 @@ def atom_text(
     match atoms.table[a]:
         case Initial(group, index):
             name = names.get((id(group), index), "x")
-            return z(name) if not centred or not group.mean[index] else f"({z(name)} - {number_text(group.mean[index])})"
+            return (
+                z(name) if not centred or not group.mean[index] else f"({z(name)} - {number_text(group.mean[index])})"
+            )
         case Draw(source):
             return z(names.get((id(source), 0), "x"))
         case Hat(matrix, transposed, basis):

@@ -579,7 +579,7 @@ _ADVICE = {
     "vdot": "np.mean(x * y): a sum over the width would grow with it",
     "inner": "np.mean(x * y): a sum over the width would grow with it",
     "norm": "np.sqrt(np.mean(x ** 2))",
-    "median": "averages only; quantiles of one coordinate come from rmtp.limit(x).ppf or .rvs",
+    "median": "averages only; quantiles of one coordinate come from samples, rmtp.limit(x).rvs(size)",
     "max": "the maximum over the width has no limit of this kind",
     "sort": "the order of the coordinates has no meaning in the limit",
     "concatenate": "np.stack along a finite axis",

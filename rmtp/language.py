@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
 
 from . import catalogue as nl
 from .ensembles import ENTRY_LAWS, Dim, Ensemble, Number, draw_iid, draw_symmetric, variance_of
@@ -16,6 +15,7 @@ from .instructions import ConstantSource, IIDSource, Init, NormalGroup, RandomMa
 from .laws import as_law
 from .nonlinearity import Nonlinearity, user
 from .program import Program, lower
+from .special import ndtr
 
 _PSD_TOLERANCE = 1e-10
 

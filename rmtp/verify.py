@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import special
 
+from . import special
 from .errors import BadParameter, DivergentExpectation, UnsupportedOperation, VanishingVector
 from .handles import Scalar
 from .language import program as program_of

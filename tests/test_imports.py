@@ -16,7 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # From the bottom to the top: a module imports only what stands before it.
 ORDER = [
-    *("errors", "progress"),
+    *("errors", "progress", "special"),
     *("nonlinearity", "chains", "catalogue"),
     *("ensembles", "laws", "instructions", "printing", "program"),
     *("shapes", "handles", "language"),

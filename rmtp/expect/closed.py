@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
+from .. import special
 from ..nonlinearity import Nonlinearity, Number, Pieces
 from .pieces import compose, multiply_pieces, odd_factorial
 

@@ -401,7 +401,8 @@ class Expectations:
         budget = self.options.budget or NODES
         if self.options.method == "auto" and (dims > _DIMENSIONS or (sampling and dims + (problem.batch > 1) > 2)):
             raise BudgetExceeded(f"{dims} dimensions")
-        rtol = max(self.options.rtol * 1e-2, 1e-13) if not sampling else max(self.options.rtol, 1e-8)
+        # a loose rtol speaks of sampled results; quadrature that loose would cost more accuracy downstream than it saves
+        rtol = min(max(self.options.rtol * 1e-2, 1e-13), 1e-6) if not sampling else 1e-8
         value, error = quadrature.integrate(problem, rtol, budget)
         self._note(METHODS.index("quadrature") if dims else 1)
         return self._spread(value.reshape(problem.shape), error.reshape(problem.shape))
@@ -470,8 +471,12 @@ class Expectations:
     def _term_gradient(self, mono: Mono, hats: list[int]) -> dict[int, Number]:
         """By derivatives where they exist, else by Stein's lemma."""
         choice = self.options.zdot
-        smooth = choice == "auto" and self.atoms.smooth(mono) and self.atoms.depth(mono) <= _NESTED
-        if choice == "derivative" or smooth:
+        smooth = choice != "stein" and self.atoms.smooth(mono)
+        if choice == "derivative" and hats and not smooth:
+            raise UnsupportedOperation(
+                f"a function in {self.describe(mono)} jumps or has no known derivative", remedy='zdot="auto" or "stein"'
+            )
+        if choice == "derivative" or (smooth and self.atoms.depth(mono) <= _NESTED):
             return {h: self.of_form(self.atoms.derivative(mono, h)) for h in hats}
         variables = self._variables(Form({mono: 1}), hats)
         forms = [Form({((a, 1),): c for a, c in v}) for v in variables]

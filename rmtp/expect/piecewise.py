@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
 
 from ..nonlinearity import Pieces
+from ..special import ndtr
 
 Real = Any  # a float, or an array over a batch
 

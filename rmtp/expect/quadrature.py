@@ -15,15 +15,15 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
 
 from ..errors import BudgetExceeded, DivergentExpectation, NotConverged
 from ..nonlinearity import Nonlinearity
+from ..special import ndtr
 from .integrand import Argument, Evaluator, Numeric, gaussian_polynomial, variable_values
 
 _PANEL_NODES = 16
 # levels alternate between two rules: the panels between breaks may be the same, and a missed kink would then agree with itself
-_RULES = tuple(np.polynomial.legendre.leggauss(k) for k in (_PANEL_NODES, _PANEL_NODES - 3))
+_RULES = tuple(np.polynomial.legendre.leggauss(k) for k in (_PANEL_NODES, _PANEL_NODES + 1))
 _SCAN = 0.35  # spacing of the points on which a nonlinear argument is searched for kinks
 _BESIDE = 1e-9
 _FINEST = 26
@@ -393,13 +393,17 @@ def _minus(value: Callable[[np.ndarray], np.ndarray], level: float, points: np.n
 
 
 def _touching(scan: np.ndarray, f: np.ndarray, value: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
-    """Double roots, as of x**2 at 0: minima of |f| on the scan that golden-section search takes to zero."""
+    """Roots without a change of sign, as of x**2 at 0: minima of |f| on the scan that golden-section search takes to zero."""
     size = np.abs(f)
+    # where the argument leaves a whole interval of zeros, as that of sqrt(relu(x)) at 0
+    zero = size[:, :, 1:-1] == 0
+    edge = zero & ((size[:, :, :-2] > 0) != (size[:, :, 2:] > 0))
+    edges = [np.where(edge, scan[:, :, 1:-1], 0.0)[:, :, np.any(edge, axis=(0, 1))]] if np.any(edge) else []
     low = (size[:, :, 1:-1] < size[:, :, :-2]) & (size[:, :, 1:-1] <= size[:, :, 2:])
     low &= (f[:, :, :-2] * f[:, :, 1:-1] >= 0) & (f[:, :, 1:-1] * f[:, :, 2:] >= 0)
     most = int(low.sum(axis=2).max(initial=0))
     if most == 0:
-        return []
+        return edges
     rank = np.argsort(~low, axis=2, kind="stable")[:, :, :most]
     left, right = (np.take_along_axis(s, rank, axis=2) for s in (scan[:, :, :-2], scan[:, :, 2:]))
     height = np.take_along_axis(size[:, :, :-2], rank, axis=2)
@@ -413,7 +417,7 @@ def _touching(scan: np.ndarray, f: np.ndarray, value: Callable[[np.ndarray], np.
     depth = np.abs(value(middle))
     middle, depth = np.where(at_centre <= depth, centre, middle), np.minimum(at_centre, depth)
     touching = np.take_along_axis(low, rank, axis=2) & (depth <= 1e-10 * height)
-    return [np.where(touching, middle, 0.0)] if np.any(touching) else []
+    return [*edges, np.where(touching, middle, 0.0)] if np.any(touching) else edges
 
 
 def singular(fn: Nonlinearity) -> bool:

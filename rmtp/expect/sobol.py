@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from ..errors import BudgetExceeded, DivergentExpectation
 from ..laws import Atom, Continuous, GaussianLaw, Law
 from ..nonlinearity import values as evaluate_floats
 from ..normal import Atoms, Draw, Form, Func, Hat, Initial, is_zero
+from ..special import ndtri
 from .integrand import RANK_TOLERANCE, CovOf
 
 _MAX_DIMENSION = 21201
