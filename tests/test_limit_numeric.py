@@ -470,3 +470,16 @@ def test_roots_beside_a_jump_are_found(variance, c):
     for a, b in itertools.pairwise(ends):
         truth += 2 * quad(lambda t: abs(np.sin(s * t) - c) * np.exp(-t * t / 2) / np.sqrt(2 * np.pi), a, b, epsabs=1e-14)[0]
     assert abs(float(estimate) - truth) <= 5 * estimate.error + 1e-12
+
+
+def test_functions_of_a_plateau_take_their_value_there():
+    """sign(soft(x)) vanishes on a whole interval: its mean square is P(|x| > t), in closed form and by points."""
+    x, t = rmtp.Normal(rmtp.Dim("n"), cov=F(3, 2)), 0.5
+    soft = np.sign(x) * np.maximum(np.abs(x) - t, 0)
+    truth = 2 * sp.ndtr(-t / math.sqrt(1.5))
+    for square in (np.sign(soft) ** 2, np.sign(rmtp.soft_threshold(x, t)) ** 2, np.abs(np.sign(soft))):
+        for method in ("auto", "quadrature", "sobol"):
+            estimate = rmtp.limit(np.mean(square), method=method)
+            assert abs(float(estimate) - truth) <= 5 * estimate.error + 1e-12, (method, estimate, truth)
+    half = np.heaviside(soft, 0.25)
+    assert abs(float(rmtp.limit(np.mean(half))) - (truth / 2 + 0.25 * (1 - truth))) < 1e-12

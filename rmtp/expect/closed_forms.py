@@ -120,8 +120,7 @@ def _piecewise_floats(made: Integrand, cov: CovOf) -> Number | None:
                     for _ in range(power):
                         term = piecewise.multiply(term, nodes[a])
                 inner = piecewise.add(inner, term, _float(coefficient))
-            assert fn.pieces is not None
-            composed = piecewise.compose(fn.pieces, inner)
+            composed = piecewise.compose(fn, inner)
             if composed is None:
                 return None
             nodes[number] = composed

@@ -188,7 +188,7 @@ class Expectations:
         target = hat.basis
         own = self.sampler.expectation(target, target)
         if not family:
-            return [as_number(float(s2) * own)]
+            return [as_number(float(s2) * (own + self._floor(target, target)))]
         variables = [self._basis(a) for a in family]
         gram, vector = self.sampler.regression(variables, target)
         a = solve_batch(gram, vector)
@@ -254,10 +254,13 @@ class Expectations:
         if self.sampler is None:
             raise NeedsSampling
         self._note(METHODS.index("sobol"))
-        means = self.sampler.expectation(*forms)
-        # a spread of half the resolution, which leaves the mean alone
-        pattern = self._signs.permutation(np.repeat([-1.0, 1.0], len(means) // 2))
-        return as_number(means + 0.5 * np.sqrt(len(means)) * self.sampler.resolution(*forms) * pattern)
+        return as_number(self.sampler.expectation(*forms) + self._floor(*forms))
+
+    def _floor(self, *forms: Form) -> np.ndarray:
+        """A spread over replicates of half the resolution of the points, which leaves the mean alone."""
+        assert self.sampler is not None
+        pattern = self._signs.permutation(np.repeat([-1.0, 1.0], REPLICATES // 2))
+        return 0.5 * np.sqrt(REPLICATES) * self.sampler.resolution(*forms) * pattern
 
     def of(self, mono: Mono) -> Number:
         """E of a monomial."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..nonlinearity import Pieces
+from ..nonlinearity import Nonlinearity, values
 from ..special import ndtr
 
 Real = Any  # a float, or an array over a batch
@@ -109,8 +109,10 @@ def add(p: Piecewise, q: Piecewise, factor: Real) -> Piecewise:
     return Piecewise(breaks, tuple(polys))
 
 
-def compose(outer: Pieces, inner: Piecewise) -> Piecewise | None:
-    """outer(inner(w)) for a piecewise linear inner function, else None."""
+def compose(fn: Nonlinearity, inner: Piecewise) -> Piecewise | None:
+    """fn(inner(w)) for a piecewise polynomial fn of a piecewise linear function, else None."""
+    outer = fn.pieces
+    assert outer is not None
     if any(np.any(c != 0) for poly in inner.polys for c in poly[2:]):
         return None
     found = list(inner.breaks)
@@ -129,8 +131,12 @@ def compose(outer: Pieces, inner: Piecewise) -> Piecewise | None:
         point = _inside(breaks, k)
         poly = _piece(inner, point)
         const, slope = poly[0], poly[1] if len(poly) > 1 else 0.0
+        if not _agreed(slope != 0):
+            # a whole interval on one value, which may be a break: only the function knows what it is there
+            polys.append((values(fn, const) if isinstance(const, np.ndarray) else float(values(fn, const)),))
+            continue
         value = _first(const) + _first(slope) * point
-        if not breaks:  # a constant, or a line that meets no break: the whole batch must lie in one piece
+        if not breaks:  # a line that meets no break: the whole batch must lie in one piece
             for level in outer.breaks:
                 _agreed(const > float(level))
         row = outer.polys[sum(value > float(b) for b in outer.breaks)]
