@@ -148,7 +148,7 @@ class Sampler:
         if np.any(size.max(axis=1) > _DOMINANT * size.sum(axis=1)) and size.shape[1] > 1000:
             raise DivergentExpectation(
                 "a sampled expectation is carried by single points: it is infinite, or too heavy-tailed for so few",
-                remedy="check for poles (division, tan) and fast growth (exp(x**2), high powers); if it is finite, a larger budget=",
+                remedy="check for poles and fast growth (exp(x**2), high powers); if it is finite, a larger budget=",
             )
         return self._checked(self._mean(product, np.ones((self.replicates, 1)), draws))
 
