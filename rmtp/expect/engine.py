@@ -186,9 +186,9 @@ class Expectations:
         assert self.sampler is not None
         self._note(METHODS.index("sobol"))
         target = hat.basis
-        own = self.sampler.expectation(target, target)
+        own, floor = self.sampler.expectation(target, target)
         if not family:
-            return [as_number(float(s2) * (own + self._floor(target, target)))]
+            return [as_number(float(s2) * (own + self._spread_of(floor)))]
         variables = [self._basis(a) for a in family]
         gram, vector = self.sampler.regression(variables, target)
         a = solve_batch(gram, vector)
@@ -254,13 +254,12 @@ class Expectations:
         if self.sampler is None:
             raise NeedsSampling
         self._note(METHODS.index("sobol"))
-        return as_number(self.sampler.expectation(*forms) + self._floor(*forms))
+        means, floor = self.sampler.expectation(*forms)
+        return as_number(means + self._spread_of(floor))
 
-    def _floor(self, *forms: Form) -> np.ndarray:
-        """A spread over replicates of half the resolution of the points, which leaves the mean alone."""
-        assert self.sampler is not None
-        pattern = self._signs.permutation(np.repeat([-1.0, 1.0], REPLICATES // 2))
-        return 0.5 * np.sqrt(REPLICATES) * self.sampler.resolution(*forms) * pattern
+    def _spread_of(self, error: float) -> np.ndarray:
+        """Replicates with this standard error and the mean 0."""
+        return error * np.sqrt(REPLICATES) * self._signs.permutation(np.repeat([-1.0, 1.0], REPLICATES // 2))
 
     def of(self, mono: Mono) -> Number:
         """E of a monomial."""
