@@ -1,8 +1,9 @@
 """Limits of wide random computations, by the master theorem of tensor programs."""
 
 from . import errors
+from .eigenlaws import FreeCumulants, Moments, RTransform
 from .ensembles import Dim
-from .handles import Matrix, Scalar, Vector, parameter
+from .handles import Scalar, Vector, parameter
 from .language import (
     GOE,
     IID,
@@ -17,11 +18,15 @@ from .language import (
     soft_threshold,
     softplus,
 )
-from .laws import Discrete, Law, Mixture
+from .laws import Discrete, Mixture
 from .limit import limit
+from .matrices import Matrix, block, diag, eye, inv, outer
+from .matrixlaws import BiInvariant, Haar, Invariant, Wishart
 from .program import Program, width_classes
 from .results import Estimate
 from .sample import sample
+from .spectra.build import singular_values, spectrum
+from .spectra.law import Law
 from .verify import Verification, verify
 from .zlaw import ZLaw
 
@@ -30,31 +35,45 @@ __version__ = "0.1.0"
 __all__ = [
     "GOE",
     "IID",
+    "BiInvariant",
     "Dim",
     "Discrete",
     "Estimate",
+    "FreeCumulants",
     "Gaussian",
+    "Haar",
+    "Invariant",
     "Law",
     "Matrix",
     "Mixture",
+    "Moments",
     "Normal",
     "Program",
+    "RTransform",
     "Scalar",
     "Vector",
     "Verification",
+    "Wishart",
     "ZLaw",
+    "block",
     "constant",
+    "diag",
     "elementwise",
     "errors",
+    "eye",
     "gelu",
+    "inv",
     "leaky_relu",
     "limit",
+    "outer",
     "parameter",
     "program",
     "relu",
     "sample",
+    "singular_values",
     "soft_threshold",
     "softplus",
+    "spectrum",
     "verify",
     "width_classes",
 ]

@@ -92,13 +92,20 @@ class Ensemble:
     Attributes
     ----------
     kind : str
-        "Gaussian" (iid entries) or "GOE" (symmetric).
+        "Gaussian" (iid entries), "GOE", "Haar", "Wishart", "Invariant" or "BiInvariant".
     variance : number
-        s^2: entry variance times the number of columns (off-diagonal entries for GOE).
+        kappa_2. For iid entries s^2: entry variance times the number of columns (off-diagonal entries for GOE).
     symmetric : bool
         One family of hats instead of two.
     draw : callable
         ``draw(rng, rows, cols, variance, entries)`` gives a finite matrix.
+    entries : str
+        The entry law of iid ensembles.
+    law : CoordinateLaw, spectral law, Moments, FreeCumulants, RTransform or None
+        Of the eigenvalues of a symmetric matrix, of the min(rows, cols) singular values of a rectangular one;
+        None where the cumulants say it all (Gaussian, GOE, Wishart).
+    cumulants : callable, optional
+        ``cumulants(order)``, with an attribute `rational`; None for iid entries, which have kappa_2 only.
     """
 
     kind: str
@@ -106,9 +113,23 @@ class Ensemble:
     symmetric: bool
     draw: Callable[..., np.ndarray]
     entries: str = "gaussian"
+    law: Any = None
+    cumulants: Any = None
+
+    @property
+    def iid(self) -> bool:
+        """Independent entries: kappa_2 is the only cumulant."""
+        return self.cumulants is None
+
+    @property
+    def rational(self) -> bool:
+        """Whether the cumulants come from ints and Fractions; else they mean floats even where they are read exactly."""
+        return self.iid or self.cumulants.rational
 
     def cumulant(self, order: int) -> Number:
-        """Free cumulant kappa_order (rectangular for a rectangular ensemble): only kappa_2 = s^2."""
+        """Free cumulant kappa_order of a symmetric ensemble, rectangular free cumulant of a rectangular one."""
+        if self.cumulants is not None:
+            return self.cumulants(order)
         return self.variance if order == 2 else 0
 
 
@@ -140,6 +161,14 @@ def draw_symmetric(rng: np.random.Generator, rows: int, cols: int, variance: flo
     """``(X + X.T) / sqrt(2)`` with X iid: off-diagonal variance ``variance / cols``, diagonal twice that."""
     x = draw_entries(rng, (rows, cols), entries)
     return (x + x.T) * math.sqrt(variance / (2 * cols))
+
+
+def draw_haar(rng: np.random.Generator, rows: int, cols: int, variance: float, entries: str) -> np.ndarray:
+    """Haar orthogonal, or for rows != cols a uniform partial isometry: all min(rows, cols) singular values are 1."""
+    tall, wide = max(rows, cols), min(rows, cols)
+    q, r = np.linalg.qr(rng.standard_normal((tall, wide)))
+    q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)  # QR alone prefers signs and is not uniform
+    return q if rows >= cols else q.T
 
 
 def variance_of(std: Number, variance: Number | None, what: str) -> Number:

@@ -15,7 +15,10 @@ __all__ = [
     "DivergentExpectation",
     "NotConverged",
     "NotExact",
+    "NotInvertible",
     "NotPSD",
+    "NotSelfAdjoint",
+    "OnSpectrum",
     "RmtpError",
     "TracedBranch",
     "UnsupportedOperation",
@@ -101,6 +104,18 @@ class ZeroDivisor(RmtpError, ZeroDivisionError):
 
 class VanishingVector(RmtpError, ArithmeticError):
     """A vector whose limit is identically zero meets a function discontinuous there."""
+
+
+class NotSelfAdjoint(RmtpError, ValueError):
+    """A spectrum was asked of a matrix that is not its own transpose."""
+
+
+class NotInvertible(RmtpError, ArithmeticError):
+    """An inverse that does not exist in the limit: the spectrum reaches 0."""
+
+
+class OnSpectrum(RmtpError, ValueError):
+    """A transform was asked on the spectrum itself, where it has two boundary values."""
 
 
 class BudgetExceeded(RmtpError, RuntimeError):

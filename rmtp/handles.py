@@ -1,6 +1,6 @@
 """Handles: writing a program is writing NumPy.
 
-`Vector`, `Scalar` and `Matrix` speak the NumPy protocols, so ``np.tanh(W @ x)``, ``np.mean(a * b)`` or
+`Vector` and `Scalar` speak the NumPy protocols, so ``np.tanh(W @ x)``, ``np.mean(a * b)`` or
 ``np.where(x > 0, a, b)`` build a graph of instructions, and the same function runs unchanged on real arrays.
 A handle is immutable. Shapes follow NumPy: a vector has the shape (width, *finite axes*), and the finite axes
 broadcast as trailing axes do. Rejected: axes aligned by name alone, because the same code would then not run on arrays.
@@ -16,7 +16,7 @@ import numpy as np
 
 from . import catalogue as nl
 from .ensembles import Dim, Number
-from .errors import AxisError, BadParameter, DimensionMismatch, TracedBranch, UnsupportedOperation, WrongSide
+from .errors import AxisError, BadParameter, DimensionMismatch, TracedBranch, UnsupportedOperation
 from .instructions import (
     Apply,
     Arithmetic,
@@ -25,9 +25,7 @@ from .instructions import (
     ConstantSource,
     Init,
     Instruction,
-    MatVec,
     Parameter,
-    RandomMatrix,
 )
 from .nonlinearity import Nonlinearity
 from .printing import handle_text
@@ -122,10 +120,8 @@ class Vector(Node):
     __slots__ = ()
 
     def __matmul__(self, other: Any) -> Any:
-        if isinstance(other, Matrix):
-            if self.axes:
-                raise AxisError(f"{self!r} @ {other!r}: the width is not the last axis", remedy="write W.T @ x")
-            return other.T @ self
+        if hasattr(other, "applied"):  # a matrix expression, which takes it from here
+            return NotImplemented
         return _matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Any:
@@ -149,72 +145,6 @@ class Scalar(Node):
         return _transpose(self)
 
 
-class Matrix:
-    """A random matrix or its transpose: ``W @ x``, ``W.T @ y``. Build it with `Gaussian` or `GOE`."""
-
-    __slots__ = ("source", "transposed")
-    __array_priority__ = 1000
-
-    def __init__(self, source: RandomMatrix, transposed: bool = False) -> None:
-        self.source, self.transposed = source, transposed and not source.ensemble.symmetric
-
-    @property
-    def T(self) -> Matrix:
-        """The transpose of the same matrix (not a copy)."""
-        return Matrix(self.source, not self.transposed)
-
-    @property
-    def rows(self) -> Dim:
-        """The width of ``W @ x``."""
-        return self.source.cols if self.transposed else self.source.rows
-
-    @property
-    def cols(self) -> Dim:
-        """The width of the x in ``W @ x``."""
-        return self.source.rows if self.transposed else self.source.cols
-
-    def __matmul__(self, x: Any) -> Vector:
-        if isinstance(x, Matrix):
-            raise UnsupportedOperation(
-                "a product of two random matrices is not a vector", remedy="write W @ (W @ x), from the right"
-            )
-        if not isinstance(x, Vector):
-            raise UnsupportedOperation(
-                f"{self!r} @ {type(x).__name__}", remedy="multiply a Vector: rmtp.Normal, rmtp.IID, rmtp.constant"
-            )
-        if x.dim != self.cols:
-            turned = x.dim == self.rows
-            raise (WrongSide if turned else DimensionMismatch)(
-                f"{self!r} @ {x!r}: the matrix takes width {self.cols.name}, the vector has width {x.shape[0].name}",
-                remedy=f"use {self.T!r} @ x" if turned else "check the widths of the matrix and the vector",
-            )
-        return Vector(MatVec(self.source, self.transposed), (x,), self.rows, x.axes)
-
-    def __rmatmul__(self, x: Any) -> Vector:
-        return self.T @ x
-
-    def __bool__(self) -> bool:
-        return _traced()
-
-    def _refuse(self, *_: Any) -> Any:
-        raise UnsupportedOperation(
-            "arithmetic on random matrices", remedy="act on vectors: (W + V) @ x is W @ x + V @ x"
-        )
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if ufunc is np.matmul:
-            raise UnsupportedOperation(
-                "a product of an array and a random matrix", remedy="W @ x for a vector x of the program"
-            )
-        self._refuse()
-
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __neg__ = __pow__ = _refuse
-
-    def __repr__(self) -> str:
-        name = self.source.name or self.source.ensemble.kind
-        return name + (".T" if self.transposed else "")
-
-
 # ---------------------------------------------------------------------------------------------
 # coordinatewise functions
 
@@ -228,8 +158,10 @@ def as_node(value: Any) -> Node:
     """A handle as it is; a number or an array as a `Parameter`."""
     if isinstance(value, Node):
         return value
-    if isinstance(value, Matrix):
-        value._refuse()
+    if hasattr(value, "applied"):
+        raise UnsupportedOperation(
+            f"a coordinatewise function of the matrix {value!r}", remedy="act on vectors: np.tanh(W @ x)"
+        )
     if not number_like(value):
         raise UnsupportedOperation(
             f"{type(value).__name__} in a program", remedy="numbers, arrays over finite axes, or handles"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .ensembles import Dim, Ensemble, Number
-from .laws import Law
+from .laws import CoordinateLaw
 from .nonlinearity import Nonlinearity
 
 # ---------------------------------------------------------------------------------------------
@@ -33,7 +33,7 @@ class IIDSource:
     """One initial vector with iid coordinates of the given law."""
 
     dim: Dim
-    law: Law
+    law: CoordinateLaw
 
 
 @dataclass(frozen=True, eq=False)

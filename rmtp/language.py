@@ -10,9 +10,10 @@ import numpy as np
 from . import catalogue as nl
 from .ensembles import ENTRY_LAWS, Dim, Ensemble, Number, draw_iid, draw_symmetric, variance_of
 from .errors import BadParameter, NotPSD
-from .handles import Matrix, Node, Vector, apply, plain
+from .handles import Node, Vector, apply, plain
 from .instructions import ConstantSource, IIDSource, Init, NormalGroup, RandomMatrix
 from .laws import as_law
+from .matrices import Matrix
 from .nonlinearity import Nonlinearity, user
 from .program import Program, lower
 from .special import ndtr

@@ -73,7 +73,7 @@ Component = Atom | GaussianLaw | Continuous
 
 
 @dataclass(frozen=True, eq=False)
-class Law:
+class CoordinateLaw:
     """A finite mixture of elementary laws; identity is the object, so two draws never merge by accident."""
 
     components: tuple[Component, ...]
@@ -109,7 +109,7 @@ def _draw(part: Component, rng: np.random.Generator, size: Any) -> np.ndarray:
             return np.asarray(frozen.rvs(size=size, random_state=rng), float)
 
 
-def describe(law: Law | Component) -> str:
+def describe(law: CoordinateLaw | Component) -> str:
     """The law as a printed program shows it."""
     match law:
         case Atom(value):
@@ -119,13 +119,13 @@ def describe(law: Law | Component) -> str:
         case Continuous(frozen):
             args = [*map(str, frozen.args), *(f"{k}={v}" for k, v in frozen.kwds.items())]
             return f"{frozen.dist.name}({', '.join(args)})"
-        case Law(components, weights) if len(components) == 1:
+        case CoordinateLaw(components, weights) if len(components) == 1:
             return describe(components[0])
-        case Law(components, weights):
+        case CoordinateLaw(components, weights):
             return " + ".join(f"{w} {describe(p)}" for w, p in zip(weights, components, strict=True))
 
 
-def Discrete(values: Sequence[Number], weights: Sequence[Number] | None = None) -> Law:
+def Discrete(values: Sequence[Number], weights: Sequence[Number] | None = None) -> CoordinateLaw:
     """The law of finitely many atoms: P(x = values[i]) = weights[i].
 
     Parameters
@@ -137,7 +137,7 @@ def Discrete(values: Sequence[Number], weights: Sequence[Number] | None = None) 
 
     Returns
     -------
-    Law
+    CoordinateLaw
 
     Raises
     ------
@@ -158,7 +158,7 @@ def Discrete(values: Sequence[Number], weights: Sequence[Number] | None = None) 
     return _mixture([Atom(_rational(v)) for v in values], list(weights), "Discrete")
 
 
-def Mixture(laws: Sequence[Any], weights: Sequence[Number]) -> Law:
+def Mixture(laws: Sequence[Any], weights: Sequence[Number]) -> CoordinateLaw:
     """A mixture: with probability weights[i] the coordinate is drawn from laws[i].
 
     A Bernoulli-Gauss prior is ``Mixture([0, scipy.stats.norm()], [0.9, 0.1])``.
@@ -172,7 +172,7 @@ def Mixture(laws: Sequence[Any], weights: Sequence[Number]) -> Law:
 
     Returns
     -------
-    Law
+    CoordinateLaw
 
     Raises
     ------
@@ -196,9 +196,9 @@ def Mixture(laws: Sequence[Any], weights: Sequence[Number]) -> Law:
     return _mixture(parts, shares, "Mixture")
 
 
-def as_law(law: Any) -> Law:
-    """A number, a list of atoms, a frozen scipy.stats distribution or a `Law`, as a `Law`."""
-    if isinstance(law, Law):
+def as_law(law: Any) -> CoordinateLaw:
+    """A number, a list of atoms, a frozen scipy.stats distribution or a `CoordinateLaw`, as a `CoordinateLaw`."""
+    if isinstance(law, CoordinateLaw):
         return law
     if isinstance(law, int | float | Fraction | np.integer | np.floating):
         return _mixture([Atom(_rational(law))], [1], "IID")
@@ -214,10 +214,10 @@ def as_law(law: Any) -> Law:
             mean, std = (float(v) for v in (law.mean(), law.std()))
             if not std > 0:
                 raise BadParameter(f"the law {law.dist.name} has std {std}", remedy="give a positive scale")
-            return Law((GaussianLaw(mean, std * std),), (1,))
+            return CoordinateLaw((GaussianLaw(mean, std * std),), (1,))
         if np.isnan(law.support()).any() or np.isnan(law.median()):
             raise BadParameter(f"the parameters of {describe(Continuous(law))} are invalid", remedy="check its scale")
-        return Law((Continuous(law),), (1,))
+        return CoordinateLaw((Continuous(law),), (1,))
     low, high = (float(v) for v in law.support())
     if not (math.isfinite(low) and math.isfinite(high)) or high - low > 10_000:
         low, high = float(law.ppf(1e-15)), float(law.isf(1e-15))  # mass beyond is below rounding
@@ -235,7 +235,7 @@ def _rational(value: Number) -> Number:
     return Fraction(value) if isinstance(value, int | Fraction) else value
 
 
-def _mixture(parts: list[Component], weights: list[Number], what: str) -> Law:
+def _mixture(parts: list[Component], weights: list[Number], what: str) -> CoordinateLaw:
     weights = [_rational(w) for w in weights]
     if not parts or len(parts) != len(weights):
         raise BadParameter(f"{what}: {len(parts)} atoms and {len(weights)} weights", remedy="one weight per atom")
@@ -243,4 +243,4 @@ def _mixture(parts: list[Component], weights: list[Number], what: str) -> Law:
     if any(not w >= 0 for w in weights) or not abs(total - 1) <= 1e-12:
         raise BadParameter(f"{what}: the weights {weights!r} are no probabilities", remedy="weights >= 0 that sum to 1")
     kept = [(p, w) for p, w in zip(parts, weights, strict=True) if w != 0]
-    return Law(tuple(p for p, _ in kept), tuple(w for _, w in kept))
+    return CoordinateLaw(tuple(p for p, _ in kept), tuple(w for _, w in kept))

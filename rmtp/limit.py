@@ -55,6 +55,7 @@ from .progress import progress
 from .results import Estimate, centre_and_spread, conclude
 from .ring import converter, precision
 from .sweeps import at_point, sweep_shape
+from .uses import Uses
 from .zlaw import ZLaw
 
 _MAX_DEGREE = 60  # beyond this, floats lose more in an expanded polynomial than in quadrature
@@ -105,6 +106,7 @@ class MasterTheorem:
         self.parts: dict[int, tuple[Any, Any]] = {}  # line -> (Zhat, Zdot) of a MatVec
         self.notes: list[str] = []
         self._bases: dict[tuple[RandomMatrix, bool], tuple[Echelon, dict[int, tuple[Form, Form]]]] = {}
+        self._uses: dict[RandomMatrix, Uses] = {}
         self._groups: dict[IIDSource, NormalGroup] = {}
 
     def run(self) -> MasterTheorem:
@@ -241,7 +243,7 @@ class MasterTheorem:
     def z_matvec(self, matrix: RandomMatrix, transposed: bool, x: Form) -> tuple[Form, Form]:
         """Z^{Wx} = Zhat^{Wx} + Zdot^{Wx}, linear in x: known on a basis, known everywhere."""
         hat, dot = Form({}), Form({})
-        if is_zero(matrix.ensemble.variance):
+        if matrix.ensemble.iid and is_zero(matrix.ensemble.variance):
             return hat, dot
         basis, images = self._bases.setdefault((matrix, transposed), (Echelon(), {}))
         for k, coefficient in basis.coordinates(x):
@@ -253,6 +255,10 @@ class MasterTheorem:
 
     def _image(self, matrix: RandomMatrix, transposed: bool, element: Form) -> tuple[Form, Form]:
         """Zhat and Zdot of one element of the basis."""
+        if not matrix.ensemble.iid:
+            exact = self.options.exact
+            uses = self._uses.setdefault(matrix, Uses(matrix, self.expect, self.number, exact, self.naive))
+            return uses.append(transposed, element)
         number = self.atoms.intern(Hat(matrix, transposed, element))
         image = self.atoms.form(self.atoms.table[number]), self.z_dot(matrix, transposed, element)
         if self.expect.sampler is not None:
@@ -262,6 +268,7 @@ class MasterTheorem:
     def z_hat(self, matrix: RandomMatrix, transposed: bool) -> Number:
         """The factor in Cov(Zhat^{Wx}, Zhat^{Wx'}) = s^2 E[Z^x Z^x'], and in Z-Dot: s^2 for W, s^2 m/n for W.T.
 
+        For iid entries; the hats of other ensembles depend on all uses together (`uses`).
         It is the entry variance times the size of the vector that is multiplied.
         """
         s2 = self.number(matrix.ensemble.cumulant(2))

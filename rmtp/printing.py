@@ -25,6 +25,7 @@ from .instructions import (
     MatVec,
     NormalGroup,
     Parameter,
+    RandomMatrix,
 )
 from .laws import describe
 from .nonlinearity import Nonlinearity
@@ -114,7 +115,7 @@ def matrix_names(program: Program) -> dict[int, str]:
     taken = {matrix.name for matrix in matrices.values()}
     out: dict[int, str] = {}
     for key, matrix in matrices.items():
-        stem, count = "A" if matrix.ensemble.symmetric else "W", 1
+        stem, count = _stem(matrix), 1
         while not matrix.name and f"{stem}{count}" in taken:
             count += 1
         out[key] = matrix.name or f"{stem}{count}"
@@ -122,9 +123,15 @@ def matrix_names(program: Program) -> dict[int, str]:
     return out
 
 
+def _stem(matrix: RandomMatrix) -> str:
+    if matrix.ensemble.kind == "Haar":
+        return "Q"
+    return "A" if matrix.ensemble.symmetric else "W"
+
+
 def matrix_name(op: MatVec, matrices: dict[int, str], latex: bool) -> str:
     """The name of a matrix or its transpose."""
-    name = matrices.get(id(op.matrix), op.matrix.name or ("A" if op.matrix.ensemble.symmetric else "W"))
+    name = matrices.get(id(op.matrix), op.matrix.name or _stem(op.matrix))
     if latex:
         return tex(name) + (r"^\top" if op.transposed else "")
     return name + (".T" if op.transposed else "")

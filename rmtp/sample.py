@@ -7,7 +7,7 @@ NumPy operation, with the width as the first axis and the finite axes behind it.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,8 @@ def sample(
     trials : int
         Number of independent draws.
     entries : {"gaussian", "rademacher", "uniform", "sparse"}, optional
-        The entry law of all matrices, instead of the one each was made with. The limit is the same (universality).
+        The entry law of all matrices with iid entries (of X in a Wishart matrix X X.T), instead of the one each was made
+        with; matrices with Haar singular vectors have no such law and ignore it. The limit is the same (universality).
 
     Returns
     -------
@@ -107,7 +108,13 @@ def sample(
     return values if many else values[0]
 
 
-def run(program: Program, width: int, rng: np.random.Generator, entries: str | None = None) -> list[np.ndarray]:
+def run(
+    program: Program,
+    width: int,
+    rng: np.random.Generator,
+    entries: str | None = None,
+    given: Mapping[int, np.ndarray] | None = None,
+) -> list[np.ndarray]:
     """One trial: the outputs of the program, in order, all from one draw.
 
     Parameters
@@ -117,6 +124,8 @@ def run(program: Program, width: int, rng: np.random.Generator, entries: str | N
     rng : Generator
     entries : str, optional
         Entry law of all matrices.
+    given : mapping, optional
+        Draws that exist already, by id of their source.
 
     Returns
     -------
@@ -132,7 +141,7 @@ def run(program: Program, width: int, rng: np.random.Generator, entries: str | N
     """
     listed = sources(program)
     streams = dict(zip(map(id, listed), rng.spawn(len(listed)), strict=True))
-    drawn: dict[int, np.ndarray] = {}
+    drawn: dict[int, np.ndarray] = dict(given or {})
     values: dict[int, Any] = {}
     outputs = set(program.outputs)
     for number, (line, dead, spent) in enumerate(zip(program.lines, *_lifetimes(program), strict=True)):

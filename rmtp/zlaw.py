@@ -16,7 +16,7 @@ from .expect.sobol import Sampler
 from .formtext import form_text, mono_text, source_names
 from .instructions import MatVec
 from .language import elementwise
-from .laws import Law
+from .laws import CoordinateLaw
 from .normal import Form, Mono, add, is_zero
 from .printing import matrix_names, printed
 from .results import Estimate
@@ -238,7 +238,7 @@ class _PseudoRandom(Sampler):
     def _uniform(self) -> np.ndarray:
         return self.rng.random((1, self.points))
 
-    def _from_law(self, number: int, law: Law) -> np.ndarray:
+    def _from_law(self, number: int, law: CoordinateLaw) -> np.ndarray:
         return law.draw(self.rng, (1, self.points))  # without the likelihood ratios that an average would carry
 
     def form(self, form: Form) -> np.ndarray:

@@ -28,7 +28,9 @@ def catalan(k: int) -> int:
 
 def narayana_moment(k: int, ratio: Fraction) -> Fraction:
     """lim (1/m) tr (W W^T)^k for W of m rows and n columns, variance 1/n, m/n -> ratio."""
-    return sum((Fraction(math.comb(k, j) * math.comb(k, j - 1), k) * ratio ** (j - 1) for j in range(1, k + 1)), Fraction(0))
+    return sum(
+        (Fraction(math.comb(k, j) * math.comb(k, j - 1), k) * ratio ** (j - 1) for j in range(1, k + 1)), Fraction(0)
+    )
 
 
 def fuss_catalan(layers: int, k: int) -> Fraction:
@@ -93,19 +95,23 @@ def _multiply(a: Term, b: Term) -> Term:
     if a.out is not None and out is not None:  # one coordinate: glue the two free indices
         glued = {out: a.out}
         entries = tuple(
-            (e[0], e[1], glued.get(e[2], e[2]), glued.get(e[3], e[3])) if e[0] == "W" else (*e[:3], glued.get(e[3], e[3]))
+            (e[0], e[1], glued.get(e[2], e[2]), glued.get(e[3], e[3]))
+            if e[0] == "W"
+            else (*e[:3], glued.get(e[3], e[3]))
             for e in entries
         )
-        return _compact(Term(a.coefficient * b.coefficient, a.power + b.power, a.entries + entries, widths, a.out), {out})
-    return Term(a.coefficient * b.coefficient, a.power + b.power, a.entries + entries, widths, a.out if out is None else out)
+        return _compact(
+            Term(a.coefficient * b.coefficient, a.power + b.power, a.entries + entries, widths, a.out), {out}
+        )
+    return Term(
+        a.coefficient * b.coefficient, a.power + b.power, a.entries + entries, widths, a.out if out is None else out
+    )
 
 
 def _compact(term: Term, dropped: set[int]) -> Term:
     kept = [i for i in range(len(term.widths)) if i not in dropped]
     new = {old: k for k, old in enumerate(kept)}
-    entries = tuple(
-        (e[0], e[1], new[e[2]], new[e[3]]) if e[0] == "W" else (*e[:3], new[e[3]]) for e in term.entries
-    )
+    entries = tuple((e[0], e[1], new[e[2]], new[e[3]]) if e[0] == "W" else (*e[:3], new[e[3]]) for e in term.entries)
     return Term(term.coefficient, term.power, entries, tuple(term.widths[i] for i in kept), new.get(term.out))
 
 
@@ -118,7 +124,6 @@ class Brute:
 
     def _as(self, other: Any) -> Brute:
         return other if isinstance(other, Brute) else Brute((Term(Fraction(other), 0, (), (), None),), None)
-
 
     def __add__(self, other: Any) -> Brute:
         other = self._as(other)
@@ -155,7 +160,9 @@ class Brute:
     def mean(self) -> Brute:
         assert self.width is not None
         ratio = self.width.ratio
-        return Brute(tuple(Term(t.coefficient / ratio, t.power + 1, t.entries, t.widths, None) for t in self.terms), None)
+        return Brute(
+            tuple(Term(t.coefficient / ratio, t.power + 1, t.entries, t.widths, None) for t in self.terms), None
+        )
 
 
 def _with_index(v: Brute, width: Width | None) -> tuple[Term, ...]:
@@ -354,7 +361,9 @@ def _evaluated(line: Any, args: list[Any], width: int, rng: np.random.Generator,
                     cov = np.array([[float(c) for c in row] for row in source.cov])
                     values, vectors = np.linalg.eigh(cov)
                     root = vectors * np.sqrt(np.maximum(values, 0))
-                    drawn[id(source)] = rng.standard_normal((size, len(cov))) @ root.T + np.array(source.mean, dtype=float)
+                    drawn[id(source)] = rng.standard_normal((size, len(cov))) @ root.T + np.array(
+                        source.mean, dtype=float
+                    )
                 return drawn[id(source)] if op.index is None else drawn[id(source)][:, op.index]
             if hasattr(source, "law"):
                 if id(source) not in drawn:

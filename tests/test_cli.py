@@ -129,7 +129,7 @@ def test_errors_of_the_engine_exit_with_1(capsys, program):
 
 
 def test_errors_of_the_language_name_the_line_of_the_file(capsys, program):
-    line = next(k for k, text in enumerate(GOOD.splitlines(), start=1) if "rmtp.Dim(\"k\", 3)" in text)
+    line = next(k for k, text in enumerate(GOOD.splitlines(), start=1) if 'rmtp.Dim("k", 3)' in text)
     code, _, err = run(capsys, "limit", f"{program}:wrong_width")
     assert code == 1
     assert "DimensionMismatch" in err
@@ -284,12 +284,20 @@ def test_version(capsys):
 
 def test_python_dash_m(program):
     done = subprocess.run(
-        [sys.executable, "-m", "rmtp", "limit", f"{program}:missing"], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "rmtp", "limit", f"{program}:missing"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     done = subprocess.run(
-        [sys.executable, "-m", "rmtp", "limit", f"{program}:overlap"], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "rmtp", "limit", f"{program}:overlap"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0
     assert "1 (exact)" in done.stdout

@@ -129,8 +129,14 @@ DIMENSIONS = {
     "maximum of two widths": (e.DimensionMismatch, lambda: np.maximum(x, u)),
     "where of two widths": (e.DimensionMismatch, lambda: np.where(x > 0, u, 0)),
     "user function of two widths": (e.DimensionMismatch, lambda: rmtp.elementwise(np.hypot)(x, u)),
-    "one name, two ratios": (e.DimensionMismatch, lambda: rmtp.limit([np.mean(x), np.mean(rmtp.Normal(rmtp.Dim("n", 3)))])),
-    "one name, two ratios, one matrix": (e.DimensionMismatch, lambda: rmtp.limit(rmtp.Gaussian(rmtp.Dim("n", 2), n) @ x)),
+    "one name, two ratios": (
+        e.DimensionMismatch,
+        lambda: rmtp.limit([np.mean(x), np.mean(rmtp.Normal(rmtp.Dim("n", 3)))]),
+    ),
+    "one name, two ratios, one matrix": (
+        e.DimensionMismatch,
+        lambda: rmtp.limit(rmtp.Gaussian(rmtp.Dim("n", 2), n) @ x),
+    ),
     "index of the width": (e.AxisError, lambda: x[0]),
     "slice of the width": (e.AxisError, lambda: x[1:]),
     "index of a missing axis": (e.AxisError, lambda: x[:, 0]),

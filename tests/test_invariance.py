@@ -108,8 +108,6 @@ def assert_same(first, second, rounding=2e-9):
         assert abs(float(a.value) - float(b.value)) <= room, (a, b)
 
 
-
-
 def check(recipe, functions, **how):
     assert_same(answers(run(recipe, functions)[2]), answers(run(recipe, functions, **how)[2]))
 
@@ -249,7 +247,9 @@ def test_dependent_queries_change_nothing():
     a, b = W @ x, W @ y
     for f in (np.tanh, np.sign, rmtp.relu, lambda v: v**3):
         written = [f(W @ (2 * x - y)), f(2 * a - b), f(2 * (W @ x) - W @ y), f(W @ (x - y) + a)]
-        values = [rmtp.limit([np.mean((W.T @ w) * x), np.mean((W.T @ w) * y), np.mean((W.T @ w) ** 2)]) for w in written]
+        values = [
+            rmtp.limit([np.mean((W.T @ w) * x), np.mean((W.T @ w) * y), np.mean((W.T @ w) ** 2)]) for w in written
+        ]
         for other in values[1:]:
             assert_same(values[0], other)
 
@@ -289,4 +289,6 @@ def test_two_columns_of_one_axis_are_two_vectors():
     G = W.T @ np.tanh(W @ X)
     g, h = W.T @ np.tanh(W @ x), W.T @ np.tanh(W @ y)
     along = rmtp.limit(np.mean(G * X, axis=0))
-    np.testing.assert_allclose(along.value, [rmtp.limit(np.mean(g * x)).value, rmtp.limit(np.mean(h * y)).value], rtol=1e-9)
+    np.testing.assert_allclose(
+        along.value, [rmtp.limit(np.mean(g * x)).value, rmtp.limit(np.mean(h * y)).value], rtol=1e-9
+    )

@@ -344,7 +344,9 @@ def _compare_random(seed, steps=5):
     ratio = F(*[(1, 1), (3, 2), (1, 2)][seed % 3])
     bn, bm = Width("n"), Width("m", ratio)
     b_inputs = {"x": (brute_normal(bn, [F(1, 2)], [[1]])[0], 0), "y": (brute_normal(bm, [0], [[2]])[0], 1)}
-    expected = random_word(np.random.default_rng(seed), [BruteMatrix(bm, bn), BruteMatrix(bm, bn, F(1, 2))], b_inputs, steps)
+    expected = random_word(
+        np.random.default_rng(seed), [BruteMatrix(bm, bn), BruteMatrix(bm, bn, F(1, 2))], b_inputs, steps
+    )
     if any(len(t.entries) > 12 for e in expected for t in e.terms):
         return False
     n, m = rmtp.Dim("n"), rmtp.Dim("m", ratio)

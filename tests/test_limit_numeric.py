@@ -356,7 +356,9 @@ def test_averages_over_other_laws(law, f):
     kinks = [0.5] if float(law.support()[0]) < 0.5 < float(law.support()[1]) else []
     if hasattr(law.dist, "pdf"):
         low, high = (float(v) for v in law.support())
-        cuts = sorted({max(low, -60.0), min(high, 60.0), *(c for c in (-8.0, -2.0, 0.0, *kinks, 2.0, 8.0) if low < c < high)})
+        cuts = sorted(
+            {max(low, -60.0), min(high, 60.0), *(c for c in (-8.0, -2.0, 0.0, *kinks, 2.0, 8.0) if low < c < high)}
+        )
         truth = 0.0
         x, w = np.polynomial.legendre.leggauss(20)
         for edges in (np.linspace(a, b, 31) for a, b in itertools.pairwise(cuts)):
@@ -377,7 +379,9 @@ def test_bernoulli_gauss_mixture():
     estimate = rmtp.limit(np.mean((rmtp.soft_threshold(x + noise, 0.5) - x) ** 2))
     soft = lambda v: mp.sign(v) * max(abs(v) - mp.mpf(1) / 2, 0)  # noqa: E731
     zero = gauss(lambda v: soft(v) ** 2, 0.25, 0, [-0.5, 0.5])
-    signal = gauss2(lambda s, v: (np.sign(v) * np.maximum(np.abs(v) - 0.5, 0) - s) ** 2, [[1, 1], [1, 1.25]], kink2=[-0.5, 0.5])
+    signal = gauss2(
+        lambda s, v: (np.sign(v) * np.maximum(np.abs(v) - 0.5, 0) - s) ** 2, [[1, 1], [1, 1.25]], kink2=[-0.5, 0.5]
+    )
     assert within(estimate, float(mp.mpf("0.9") * zero) + 0.1 * signal, rounding=1e-10)
 
 
@@ -402,7 +406,11 @@ def _battery():
     yield "E cos(5 g)", np.mean(np.cos(5 * x)), math.exp(-12.5)
     yield "E cos(20 g)", np.mean(np.cos(20 * x) * x**2), (1 - 400) * math.exp(-200)
     yield "E Phi(3 g + 1)", np.mean(sp.ndtr(3 * x + 1)), 0.5 * math.erfc(-1 / math.sqrt(10) / math.sqrt(2))
-    yield "E tanh(50 g) g", np.mean(np.tanh(50 * x) * x), float(gauss(lambda v: v * mp.tanh(50 * v), 1, 0, [-0.1, 0, 0.1]))
+    yield (
+        "E tanh(50 g) g",
+        np.mean(np.tanh(50 * x) * x),
+        float(gauss(lambda v: v * mp.tanh(50 * v), 1, 0, [-0.1, 0, 0.1])),
+    )
     yield "E 1/(1 + g^2)", np.mean(1 / (1 + x**2)), math.sqrt(math.pi / 2) * math.exp(0.5) * math.erfc(math.sqrt(0.5))
     yield "E bump", np.mean(np.exp(-1000 * (x - 1) ** 2)), math.exp(-1000 / 2001) / math.sqrt(2001)
     yield "P(xy > 1/2)", np.mean(x * y > 0.5), float(mp.quad(lambda t: mp.besselk(0, t), [0.5, 2, 8, 60]) / mp.pi)
@@ -413,7 +421,11 @@ def _battery():
     yield "E sqrt e", np.mean(np.sqrt(e)), math.sqrt(math.pi) / 2
     t3, t5 = rmtp.IID(n, st.t(3)), rmtp.IID(n, st.t(5))
     yield "E |t_3|", np.mean(np.abs(t3)), 2 * math.sqrt(3) / math.pi
-    yield "E |t_5|^3", np.mean(np.abs(t5) ** 3), 5**1.5 * math.gamma(2) * math.gamma(1) / math.sqrt(math.pi) / math.gamma(2.5)
+    yield (
+        "E |t_5|^3",
+        np.mean(np.abs(t5) ** 3),
+        5**1.5 * math.gamma(2) * math.gamma(1) / math.sqrt(math.pi) / math.gamma(2.5),
+    )
     c = rmtp.IID(n, st.cauchy())
     yield "E |cauchy|^1/2", np.mean(np.abs(c) ** 0.5), math.sqrt(2)
     yield "E log |cauchy|", np.mean(np.log(np.abs(c))), 0.0
@@ -464,11 +476,15 @@ def test_roots_beside_a_jump_are_found(variance, c):
     estimate = rmtp.limit(np.mean(np.abs(np.sin(x) - c * np.sign(x))))
     s = variance**0.5
     first = np.arcsin(c)
-    ends = sorted({0.0, 12.0, *(r / s for k in range(6) for r in (first + 2 * np.pi * k, np.pi - first + 2 * np.pi * k))})
+    ends = sorted(
+        {0.0, 12.0, *(r / s for k in range(6) for r in (first + 2 * np.pi * k, np.pi - first + 2 * np.pi * k))}
+    )
     ends = [e for e in ends if e <= 12.0]
     truth = 0.0
     for a, b in itertools.pairwise(ends):
-        truth += 2 * quad(lambda t: abs(np.sin(s * t) - c) * np.exp(-t * t / 2) / np.sqrt(2 * np.pi), a, b, epsabs=1e-14)[0]
+        truth += (
+            2 * quad(lambda t: abs(np.sin(s * t) - c) * np.exp(-t * t / 2) / np.sqrt(2 * np.pi), a, b, epsabs=1e-14)[0]
+        )
     assert abs(float(estimate) - truth) <= 5 * estimate.error + 1e-12
 
 

@@ -168,7 +168,9 @@ def test_soft_threshold_error_against_quadrature():
     zero = oracles.gauss(lambda z: soft(tau * z) ** 2, kinks=[threshold / tau, -threshold / tau])
     x, w = np.polynomial.hermite_e.hermegauss(150)
     inner = [
-        oracles.gauss(lambda z, a=a: (soft(a + tau * z) - a) ** 2, kinks=[(threshold - a) / tau, (-threshold - a) / tau])
+        oracles.gauss(
+            lambda z, a=a: (soft(a + tau * z) - a) ** 2, kinks=[(threshold - a) / tau, (-threshold - a) / tau]
+        )
         for a in x
     ]
     expected = share * (w / w.sum()) @ inner + (1 - share) * zero
@@ -198,7 +200,12 @@ def test_published_values_of_amp():
 
 
 def test_published_values_of_mup():
-    assert np.round(reproduce.networks.mup_oracle(1.0, 0.7, -1.0), 6).tolist() == [0.51856, 0.314114, 0.407896, 0.201682]
+    assert np.round(reproduce.networks.mup_oracle(1.0, 0.7, -1.0), 6).tolist() == [
+        0.51856,
+        0.314114,
+        0.407896,
+        0.201682,
+    ]
 
 
 @pytest.mark.slow

@@ -111,9 +111,10 @@ class Expectations:
             yield self._ranks
         finally:
             used = self._ranks.pop()
-            self._note(used)
+            self.note(used)
 
-    def _note(self, rank: int) -> None:
+    def note(self, rank: int) -> None:
+        """Something of this method rank was used."""
         self._ranks[-1] = max(self._ranks[-1], rank)
 
     # -- covariances ------------------------------------------------------------------------------
@@ -126,7 +127,7 @@ class Expectations:
             self._resolve(key)
             found = self._cov[key]
         if found[1]:
-            self._note(found[1])
+            self.note(found[1])
         return found[0]
 
     def _resolve(self, key: tuple[int, int]) -> None:
@@ -172,7 +173,8 @@ class Expectations:
                 try:
                     row = [s2 * self._paired(atom.basis, self._basis(a)) for a in [*family, number]]
                 except NeedsSampling:
-                    row = self._sampled_row(atom, family, s2)
+                    members = [self._basis(a) for a in family]
+                    row = self.sampled_row(atom.basis, members, lambda i, j: self._cov[family[j], family[i]][0], s2)
                 for a, value in zip([*family, number], row, strict=True):
                     self._cov[a, number] = (value, ranks[-1])
             family.append(number)
@@ -182,24 +184,37 @@ class Expectations:
         assert isinstance(hat, Hat)
         return hat.basis
 
-    def _sampled_row(self, hat: Hat, family: list[int], s2: Number) -> list[Number]:
-        assert self.sampler is not None
-        self._note(METHODS.index("sobol"))
-        target = hat.basis
+    def gram_row(self, target: Form, members: list[Form]) -> list[Number]:
+        """E[target * f] for the members f and for the target itself; raises NeedsSampling."""
+        return [self._paired(target, f) for f in [*members, target]]
+
+    def sampled_row(
+        self, target: Form, members: list[Form], known: Callable[[int, int], Number], factor: Number = 1
+    ) -> list[Number]:
+        """``factor * E[target * f]`` on the points, such that the Gram matrix `known` of the members stays semidefinite.
+
+        ``known(i, j)`` is factor * E[members[i] * members[j]] for j <= i.
+        """
+        if self.sampler is None:
+            raise NeedsSampling
+        self.note(METHODS.index("sobol"))
         own, floor = self.sampler.expectation(target, target)
-        if not family:
-            return [as_number(float(s2) * (own + self._spread_of(floor)))]
-        variables = [self._basis(a) for a in family]
-        gram, vector = self.sampler.regression(variables, target)
+        if not members:
+            return [as_number(float(factor) * (own + self._spread_of(floor)))]
+        gram, vector = self.sampler.regression(members, target)
         a = solve_batch(gram, vector)
         residual = own - 2 * np.einsum("ri,ri->r", a, vector) + np.einsum("ri,rij,rj->r", a, gram, a)
-        known = np.empty(gram.shape)
-        for i, f in enumerate(family):
-            for j, g in enumerate(family[: i + 1]):
-                known[:, i, j] = known[:, j, i] = np.asarray(self._cov[g, f][0], dtype=float)
-        cross = np.einsum("rij,rj->ri", known, a)
-        total = np.einsum("ri,ri->r", cross, a) + float(s2) * np.maximum(residual, 0.0)
-        return [*(as_number(cross[:, i]) for i in range(len(family))), as_number(total)]
+        there = np.empty(gram.shape)
+        for i in range(len(members)):
+            for j in range(i + 1):
+                there[:, i, j] = there[:, j, i] = np.asarray(known(i, j), dtype=float)
+        cross = np.einsum("rij,rj->ri", there, a)
+        total = np.einsum("ri,ri->r", cross, a) + float(factor) * np.maximum(residual, 0.0)
+        return [*(as_number(cross[:, i]) for i in range(len(members))), as_number(total)]
+
+    def settle(self, a: int, b: int, value: Number, rank: int) -> None:
+        """The covariance of two hats of a matrix whose hats depend on all its uses, and the method rank it rests on."""
+        self._cov[min(a, b), max(a, b)] = (value, rank)
 
     def _prerequisites(self, first: Form, second: Form) -> list[tuple[int, int]]:
         beneath = {*self.atoms.form_leaves(first), *self.atoms.form_leaves(second)}
@@ -253,7 +268,7 @@ class Expectations:
     def _sampled(self, *forms: Form) -> Number:
         if self.sampler is None:
             raise NeedsSampling
-        self._note(METHODS.index("sobol"))
+        self.note(METHODS.index("sobol"))
         means, floor = self.sampler.expectation(*forms)
         return as_number(means + self._spread_of(floor))
 
@@ -282,7 +297,7 @@ class Expectations:
                 self._hard.add(mono)
                 raise
         else:
-            self._note(found[1])
+            self.note(found[1])
         return found[0]
 
     def _factored(self, mono: Mono) -> Number:
@@ -339,14 +354,14 @@ class Expectations:
 
         for i in range(len(mono)):
             for j in range(i):
-                if find(i) != find(j) and self._dependent(beneath[i], beneath[j]):
+                if find(i) != find(j) and self.dependent(beneath[i], beneath[j]):
                     parent[find(i)] = find(j)
         groups: dict[int, list[tuple[int, int]]] = {}
         for i, factor in enumerate(mono):
             groups.setdefault(find(i), []).append(factor)
         return [tuple(group) for group in groups.values()]
 
-    def _dependent(self, first: list[int], second: list[int]) -> bool:
+    def dependent(self, first: list[int], second: list[int]) -> bool:
         others = set(second)
         if any(a in others for a in first):
             return True
@@ -381,7 +396,7 @@ class Expectations:
         for made in integrands(self.atoms, mono):
             value = closed_form(made, self.cov) if method in ("auto", "closed", "mehler") else None
             if value is not None:
-                self._note(0 if is_rational(value) else 1)
+                self.note(0 if is_rational(value) else 1)
             elif method == "closed":
                 raise UnsupportedOperation(f"no closed form for {self.describe(mono)}", remedy='method="auto"')
             else:
@@ -406,14 +421,14 @@ class Expectations:
         # a loose rtol speaks of sampled results; quadrature that loose would cost more accuracy downstream than it saves
         rtol = min(max(self.options.rtol * 1e-2, 1e-13), 1e-6) if not sampling else 1e-8
         value, error = quadrature.integrate(problem, rtol, budget)
-        self._note(METHODS.index("quadrature") if dims else 1)
+        self.note(METHODS.index("quadrature") if dims else 1)
         return self._spread(value.reshape(problem.shape), error.reshape(problem.shape))
 
     def _mehler(self, made: Integrand) -> Number | None:
         found = mehler_pair(made, self.cov, self.options.rtol * 1e-2)
         if found is None:
             return None
-        self._note(METHODS.index("mehler"))
+        self.note(METHODS.index("mehler"))
         return self._spread(*found)
 
     def _spread(self, value: np.ndarray, error: np.ndarray) -> Number:
@@ -441,7 +456,7 @@ class Expectations:
         total: Number = 0
         for made in integrands(self.atoms, mono):
             value = integrate_mp(self.ctx, made, self.cov)
-            self._note(METHODS.index("quadrature"))
+            self.note(METHODS.index("quadrature"))
             total = total + self._number(made.weight) * value
         return total
 
@@ -493,7 +508,7 @@ class Expectations:
         variables = self._variables(form, hats)
         if not variables:
             return {}
-        self._note(METHODS.index("sobol"))
+        self.note(METHODS.index("sobol"))
         forms = [Form({((a, 1),): c for a, c in v}) for v in variables]
         gram, vector = self.sampler.regression(forms, form)
         return self._distribute(variables, [as_number(e) for e in solve_batch(gram, vector).T], hats)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BudgetExceeded, DivergentExpectation
-from ..laws import Atom, Continuous, GaussianLaw, Law
+from ..laws import Atom, Continuous, CoordinateLaw, GaussianLaw
 from ..nonlinearity import values as evaluate_floats
 from ..normal import Atoms, Draw, Form, Func, Hat, Initial, is_zero
 from ..special import ndtri
@@ -96,7 +96,7 @@ class Sampler:
             case Initial(group):
                 return self._gaussian(number, id(group))
 
-    def _from_law(self, number: int, law: Law) -> np.ndarray:
+    def _from_law(self, number: int, law: CoordinateLaw) -> np.ndarray:
         values, self.weights[number] = _inverse(law, self._uniform())
         return values
 
@@ -238,7 +238,7 @@ class _Family:
         return np.asarray(out)
 
 
-def _inverse(law: Law, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _inverse(law: CoordinateLaw, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Samples of a mixture and their weights, from one uniform coordinate that picks the component and the value.
 
     Half of the points follow the law, half visit all components alike: a sparse prior would else spend nine points

@@ -1,0 +1,1 @@
+"""The theorem on implicit programs: the Dyson equation."""

@@ -1,0 +1,365 @@
+"""The physical branch of the Dyson equation, followed from large |z|.
+
+At large |z| the solution is a convergent series and unique (z g -> 1); from there every point of a grid walks down its own
+vertical line with Newton's method, step by step in log height, and touches down on the real axis itself where the solution is
+analytic: a density without an epsilon. A step is accepted when Newton's corrections are small against the solution and contract
+(the monotonicity test that makes the root the predicted one); else it is halved. Rejected: damped Picard iteration, which stalls
+like a random walk near edges, and choosing among the roots of a polynomial, which no rule does rightly everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import NotConverged
+from . import elimination
+from .system import DOUBLE, LONG, Evaluation, Ring, System
+
+_FIRST = 0.12  # largest first correction, relative to the solution, of an accepted step
+_CONTRACTION = 0.2
+_LEAP = 0.4  # largest relative change from the last height to the axis
+_SMALLEST_STEP = 1e-7
+_CHUNK = 1 << 18  # points times nodes that are held at once
+_EPS = 1e-15
+_ROUGH = 1e-13
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """Solutions at points z: unknowns (E, P), the Stieltjes transform per width (D, P), where it converged."""
+
+    z: np.ndarray
+    u: np.ndarray
+    g: np.ndarray
+    good: np.ndarray
+    error: np.ndarray
+
+
+class Branch:
+    """The branch of a system at one resolution.
+
+    Parameters
+    ----------
+    system : System
+    level : int
+        Quadrature rules of the coefficients have about 2**level nodes.
+    """
+
+    def __init__(self, system: System, level: int) -> None:
+        self.system, self.level = system, level
+        self.size = len(system.pairs)
+        self.chunk = max(16, _CHUNK // max(1, self._nodes()))
+
+    def _nodes(self) -> int:
+        rules = [self.system.rule(c, self.level) for c in self.system.components]
+        return max((len(r.weights) for r in rules), default=1)
+
+    # -- Newton -----------------------------------------------------------------------------------
+
+    def evaluate(
+        self, u: np.ndarray, z: np.ndarray, zeta: np.ndarray, slopes: bool = True, ring: Ring = DOUBLE
+    ) -> Evaluation:
+        """The system at points z with unknowns u of shape (E, P)."""
+        with np.errstate(all="ignore"):
+            return self.system.evaluate(list(u), z, zeta, self.level, slopes, ring)
+
+    def step(self, made: Evaluation, right: list[Any]) -> np.ndarray:
+        """Solutions of J d = right; where elimination without pivots fails, a dense solve with them."""
+        shape = np.shape(made.residual[0]) if made.residual else ()
+        with np.errstate(all="ignore"):
+            (d,) = elimination.solve(self.system.elimination, made.jacobian, [right])
+            out = np.array([np.broadcast_to(x, shape) for x in d])
+        bad = ~np.all(np.isfinite(out), axis=0)
+        if bad.any():
+            out[:, bad] = self._dense(made, right, bad)
+        return out
+
+    def _dense(self, made: Evaluation, right: list[Any], which: np.ndarray) -> np.ndarray:
+        matrix = self.dense(made, which)
+        rhs = np.stack([np.broadcast_to(r, which.shape)[which] for r in right], axis=-1)
+        out = np.full((self.size, len(matrix)), np.nan, dtype=complex)
+        fine = np.all(np.isfinite(matrix), axis=(1, 2)) & np.all(np.isfinite(rhs), axis=1)
+        for k in np.flatnonzero(fine):
+            try:
+                out[:, k] = np.linalg.solve(matrix[k], rhs[k])
+            except np.linalg.LinAlgError:
+                continue
+        return out
+
+    def dense(self, made: Evaluation, which: Any = slice(None)) -> np.ndarray:
+        """The Jacobian as (P, E, E)."""
+        shape = np.shape(made.residual[0])
+        count = np.zeros(shape)[which].shape
+        out = np.zeros((*count, self.size, self.size), dtype=complex)
+        for (i, j), x in made.jacobian.items():
+            out[..., i, j] = np.broadcast_to(x, shape)[which]
+        return out
+
+    def newton(
+        self, u: np.ndarray, z: np.ndarray, zeta: np.ndarray, final: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Evaluation | None]:
+        """Newton's method with the acceptance test.
+
+        Returns the solution, whether each point passed, the first relative correction, and the last evaluation (of all points).
+        """
+        accepted = np.ones(z.shape, dtype=bool)
+        first = previous = np.zeros(z.shape)
+        made = None
+        for k in range(40 if final else 3):
+            made = self.evaluate(u, z, zeta)
+            d = self.step(made, [-r for r in made.residual])
+            size = self._relative(d, u, made)
+            bad = ~np.isfinite(size)
+            size = np.where(bad, np.inf, size)
+            if k == 0:
+                first = size
+                accepted &= size <= _FIRST
+            elif k == 1:
+                accepted &= (size <= _CONTRACTION * previous) | (size <= 1e-9)
+            u = u + np.where(bad | ~accepted, 0, d)
+            if not final and k >= 1 and np.all((size <= 1e-6) | ~accepted):
+                break
+            if final and k >= 1:
+                # rounding reached: the corrections no longer shrink
+                if np.all((size <= 4 * _EPS) | (size >= 0.5 * previous) | ~accepted):
+                    accepted &= size <= 1e-5
+                    break
+            previous = size
+        return u, accepted, first, made
+
+    def _relative(self, d: np.ndarray, u: np.ndarray, made: Evaluation) -> np.ndarray:
+        """The largest correction, each against the natural size of its unknown (they span many decades near a hard edge)."""
+        if not self.size:
+            return np.zeros(d.shape[1:])
+        scale = np.maximum(np.abs(u), np.array([np.broadcast_to(x, u.shape[1:]) for x in made.size]))
+        return np.max(np.abs(d) / (scale + 1e-30 * scale.max(axis=0) + 1e-300), axis=0)
+
+    # -- the anchor -------------------------------------------------------------------------------
+
+    def anchor(self) -> tuple[complex, np.ndarray, float, float]:
+        """(z0, u0, mean, spread): a solution far up the imaginary axis and the first two moments it shows."""
+        height = 1e4
+        for _ in range(12):
+            found = self._far(height)
+            if found is not None:
+                u, mean, spread = found
+                if 1e3 * (abs(mean) + spread) <= height:
+                    return complex(0, height), u, mean, spread
+                height = max(30 * height, 1e4 * (abs(mean) + spread))
+            else:
+                height *= 100
+        raise NotConverged(
+            "no solution with z g(z) -> 1 was found at large |z|",
+            remedy="the expression may have no limiting law (moments that do not exist)",
+        )
+
+    def _far(self, height: float) -> tuple[np.ndarray, float, float] | None:
+        z = np.array([1j * height, 2j * height])
+        u = np.zeros((self.size, 2), dtype=complex)
+        rational = self.system.program.rational
+        zeta = np.full(2, 1j * height if rational else 0)
+        for _ in range(60):
+            made = self.evaluate(u, z, zeta)
+            d = self.step(made, [-r for r in made.residual])
+            if not np.all(np.isfinite(d)):
+                return None
+            u = u + d
+            if not self.size or np.max(self._relative(d, u, made)) < 1e-13:
+                break
+        else:
+            return None
+        if rational:
+            landed = self._close(u, z, zeta)
+            if landed is None:
+                return None
+            u = landed
+        g = self.system.mean(self.evaluate(u, z, 0 * zeta, slopes=False).g)
+        excess = z * (z * g - 1)  # m1 + m2 / z + ..
+        if not np.all(np.isfinite(excess)) or np.max(np.abs(excess / z)) > 0.1:
+            return None
+        mean = float(excess[0].real)
+        second = float(max(0.0, (excess[0] * z[0] - mean * z[0]).real))
+        return u[:, :1], mean, float(np.sqrt(abs(second))) + 1e-12
+
+    def _close(self, u: np.ndarray, z: np.ndarray, zeta: np.ndarray) -> np.ndarray | None:
+        """Take the shift of the inverses from far up to 0."""
+        factor = 0.1
+        current = zeta
+        for _ in range(400):
+            goal = current * factor
+            if np.max(np.abs(goal)) < 1e-14:
+                goal = 0 * current
+            new, good, _, _ = self.newton(u, z, goal)
+            if not good.all() and np.any(goal != 0):
+                made = self.evaluate(u, z, current)
+                guess = u + self.step(made, [x * (goal - current) for x in made.by_zeta])
+                new, good, _, _ = self.newton(guess, z, goal)
+            if good.all():
+                u, current = new, goal
+                factor = max(0.01, factor**1.5)
+                if np.all(current == 0):
+                    return u
+            else:
+                factor = factor**0.5
+                if factor > 0.999:
+                    return None
+        return None
+
+    # -- paths ------------------------------------------------------------------------------------
+
+    def follow(self, u: np.ndarray, start: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Solutions at `goal` from those at `start`: straight in Re z, geometric in Im z (both heights positive)."""
+        u = np.array(u)
+        t = np.zeros(start.shape)
+        step = np.full(start.shape, 0.25)
+        alive = np.ones(start.shape, dtype=bool)
+        ratio = np.log(goal.imag / start.imag)
+        slope = goal.real - start.real
+
+        def place(t: np.ndarray, which: np.ndarray) -> np.ndarray:
+            height = np.where(t >= 1, goal[which].imag, start[which].imag * np.exp(ratio[which] * t))
+            return start[which].real + slope[which] * t + 1j * height
+
+        while True:
+            which = np.flatnonzero(alive & (t < 1))
+            if not len(which):
+                return u, alive
+            now = place(t[which], which)
+            after = np.minimum(1.0, t[which] + step[which])
+            then = place(after, which)
+            guess = self._predict(u[:, which], now, then)
+            new, good, first, _ = self.newton(guess, then, 0 * then)
+            taken = which[good]
+            u[:, taken] = new[:, good]
+            t[taken] = after[good]
+            step[taken] *= np.where(first[good] < 0.02, 2.0, 1.0)
+            failed = which[~good]
+            step[failed] *= 0.4
+            alive[failed[step[failed] < _SMALLEST_STEP]] = False
+
+    def _predict(self, u: np.ndarray, now: np.ndarray, then: np.ndarray) -> np.ndarray:
+        """A power-law step: exact for u ~ z^p, which is what u does far out and near a hard edge."""
+        made = self.evaluate(u, now, 0 * now)
+        rate = self.step(made, list(made.by_z))
+        with np.errstate(all="ignore"):
+            power = rate * now / u
+            curved = u * np.exp(power * np.log(then / now))
+            straight = u + rate * (then - now)
+        use = np.isfinite(curved) & (np.abs(power) < 4)
+        return np.where(use, curved, np.where(np.isfinite(straight), straight, u))
+
+    def ladder(self, goals: np.ndarray, anchor: tuple[complex, np.ndarray, float, float]) -> tuple[np.ndarray, int]:
+        """g at points going down from the anchor one after the other; how many were reached."""
+        z, u = np.array([anchor[0]]), anchor[1]
+        found: list[complex] = []
+        for goal in goals:
+            then = np.array([goal])
+            u, good = self.follow(u, z, then)
+            if not good[0]:
+                break
+            u, good, _, _ = self.newton(u, then, 0 * then, final=True)
+            if not good[0]:
+                break
+            z = then
+            found.append(complex(self.system.mean(self.evaluate(u, z, 0 * z, slopes=False).g)[0]))
+        return np.array(found), len(found)
+
+    # -- points -----------------------------------------------------------------------------------
+
+    def at(self, targets: np.ndarray, anchor: tuple[complex, np.ndarray, float, float]) -> Solved:
+        """Solutions at complex targets of the closed upper half plane."""
+        parts = [self._at(block, anchor) for block in np.array_split(targets, max(1, -(-len(targets) // self.chunk)))]
+        return Solved(*(np.concatenate([getattr(p, name) for p in parts], axis=-1) for name in ("z", "u", "g", "good", "error")))
+
+    def _at(self, targets: np.ndarray, anchor: tuple[complex, np.ndarray, float, float]) -> Solved:
+        z0, u0, mean, spread = anchor
+        scale = spread + abs(mean)
+        high = 1j * max(8 * scale, 4 * float(np.max(np.abs(targets), initial=0.0)))
+        size = len(targets)
+        u, good = self.follow(u0, np.array([z0]), np.array([high]))
+        if not good.all():
+            raise NotConverged("the branch broke off at large |z|", remedy="check that the law exists")
+        u = np.repeat(u, size, axis=1)
+        start = np.full(size, high)
+        real = targets.imag == 0
+        level = np.where(real, 1.0, targets.imag)
+        up = np.minimum(np.maximum(level, 1e-300), high.imag)
+        first = targets.real + 1j * np.where(real, 0.25 * np.maximum(scale, 1e-300), up)
+        u, good = self.follow(u, start, first)
+        if np.any(real & good):
+            landed = real & good
+            u[:, landed], ok = self._touch_down(u[:, landed], first[landed], targets.real[landed])
+            good[np.flatnonzero(landed)] = ok
+        u, fine, _, _ = self.newton(u, targets, 0 * targets, final=True)
+        return self.conclude(u, targets, good & fine)
+
+    def conclude(self, u: np.ndarray, z: np.ndarray, good: np.ndarray) -> Solved:
+        """g with an error from the last Newton correction carried to it."""
+        made = self.evaluate(u, z, 0 * z)
+        d = self.step(made, [-r for r in made.residual])
+        g = np.array([np.broadcast_to(x, z.shape) for x in made.g])
+        change = np.zeros(z.shape)
+        for i, slopes in enumerate(made.g_by_u):
+            change = change + np.abs(sum((x * d[k] for k, x in slopes.items()), np.zeros(z.shape)))
+        rough = good & (change > _ROUGH * np.abs(g).max(axis=0))
+        if rough.any():
+            g[:, rough], change[rough] = self._longer(u[:, rough], z[rough])
+        good = good & np.all(np.isfinite(g), axis=0) & (change <= 1e-4 * np.abs(g).max(axis=0))
+        return Solved(z, u, g, good, change)
+
+    def _longer(self, u: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """g in extended precision, for points so near a hard edge that z g is a difference of equal numbers."""
+        v, w = u.astype(np.clongdouble), z.astype(np.clongdouble)
+        change = np.full(z.shape, np.inf)
+        g = np.full((len(self.system.program.space), len(z)), np.nan, dtype=complex)
+        for _ in range(8):
+            made = self.evaluate(v, w, 0 * w, ring=LONG)
+            with np.errstate(all="ignore"):
+                (d,) = elimination.solve(self.system.elimination, made.jacobian, [[-r for r in made.residual]])
+                d = np.array([np.broadcast_to(x, z.shape) for x in d])
+                moved = sum(
+                    np.abs(sum((x * d[k] for k, x in slopes.items()), np.zeros(z.shape))) for slopes in made.g_by_u
+                )
+            better = np.asarray(moved, dtype=float) < 0.5 * change
+            if not better.any():
+                break
+            for i, x in enumerate(made.g):
+                g[i, better] = np.broadcast_to(x, z.shape)[better].astype(complex)
+            change = np.where(better, np.asarray(moved, dtype=float), change)
+            v = v + np.where(better, d, 0)
+        return g, change
+
+    def _touch_down(self, u: np.ndarray, z: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """From x + i h to the real axis: tried at every height, and further down where it does not hold."""
+        u, z = np.array(u), np.array(z)
+        done = np.zeros(x.shape, dtype=bool)
+        factor = np.full(x.shape, 0.1)
+        alive = np.ones(x.shape, dtype=bool)
+        while True:
+            which = np.flatnonzero(alive & ~done)
+            if not len(which):
+                return u, done
+            goal = x[which] + 0j
+            with np.errstate(all="ignore"):
+                made = self.evaluate(u[:, which], z[which], 0 * goal)
+                move = self.step(made, [r * (goal - z[which]) for r in made.by_z])
+                short = self._relative(move, u[:, which], made) <= _LEAP
+            guess = np.where(np.isfinite(move) & short, u[:, which] + move, u[:, which])
+            new, good, first, _ = self.newton(guess, goal, 0 * goal)
+            good &= short & (first <= 0.5 * _FIRST)
+            g = self.system.mean(self.evaluate(new, goal, 0 * goal, slopes=False).g)
+            good &= np.isfinite(g) & (np.imag(g) <= 1e-9 * np.abs(g))
+            hit = which[good]
+            u[:, hit], done[hit] = new[:, good], True
+            rest = which[~good]
+            if not len(rest):
+                continue
+            then = x[rest] + 1j * z[rest].imag * factor[rest]
+            moved, ok = self.follow(u[:, rest], z[rest], then)
+            u[:, rest[ok]], z[rest[ok]] = moved[:, ok], then[ok]
+            factor[rest] = np.where(ok, factor[rest] ** 1.3, factor[rest] ** 0.5)
+            tiny = z[rest].imag < 1e-15 * np.maximum(np.abs(x[rest]), 1e-290)
+            alive[rest[tiny | (factor[rest] > 0.98)]] = False

@@ -1,0 +1,234 @@
+"""The resolvent of a matrix expression: from the expression to g(z), at any accuracy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..dense import is_symmetric
+from ..errors import NotConverged, NotExact, NotInvertible, RmtpError
+from ..limit import MasterTheorem, Options
+from ..matrices import Expression, Inverse, Product, Total
+from ..normal import Form, constant
+from ..program import Program, lower
+from .coefficients import Coefficients
+from .couplings import finite, law_nodes
+from .continuation import Branch, Solved
+from .linear import resolvent as written
+from .series import is_rational_system, moments
+from .system import System
+
+_LEVELS = range(8, 14)
+_CONFIRM = 1e-5  # to which two independent walks must agree
+_AGREE = 2e-12  # what two resolutions must agree to, relative to g
+
+
+class Resolvent:
+    """``g(z) = lim (1/n) tr (z - M)^-1`` of an expression.
+
+    Parameters
+    ----------
+    expression : Expression
+        Square; for the branch to be the physical one, with real spectrum.
+    """
+
+    def __init__(self, expression: Expression) -> None:
+        self.expression = expression
+        for inner in inverses(expression):
+            check_invertible(inner)
+        self.system = System(*_program(expression, exact=False))
+        self.finite = self.system.finite
+        self.level = 0 if self.finite else _LEVELS[0]  # where paths are walked
+        self.fine = self.level  # what the points met so far needed
+        self._branches: dict[int, Branch] = {}
+        self._anchors: dict[int, Any] = {}
+        self._exact: System | None = None
+        self._moments: list[Any] = []
+
+    # -- g ----------------------------------------------------------------------------------------
+
+    def branch(self, level: int | None = None) -> Branch:
+        level = self.level if level is None else level
+        if level not in self._branches:
+            self._branches[level] = Branch(self.system, level)
+        return self._branches[level]
+
+    def anchor(self, level: int | None = None) -> Any:
+        """Where the continuation starts; with the mean and the spread of the law."""
+        level = self.level if level is None else level
+        if level not in self._anchors:
+            self._anchors[level] = self.branch(level).anchor()
+        return self._anchors[level]
+
+    @property
+    def mean(self) -> float:
+        """The first moment, to the accuracy of a start value."""
+        return float(self.anchor()[2])
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation, to the accuracy of a start value."""
+        return float(self.anchor()[3])
+
+    def solve(self, z: np.ndarray) -> Solved:
+        """Solutions at points of the closed upper half plane, at a resolution that no longer matters."""
+        z = np.asarray(z, dtype=complex)
+        out = self.branch().at(z, self.anchor())
+        return out if self.finite or not len(z) else self.settle(out)
+
+    def settle(self, out: Solved) -> Solved:
+        """Solutions at resolutions that no longer matter, point by point.
+
+        Two walks from infinity at different resolutions must agree before one of them is polished at finer ones: near a hard
+        edge a coarse rule is a law with bands and gaps of its own, whose branch a finer rule would follow to a wrong root.
+        """
+        u, all_g, good, error = (np.array(x) for x in (out.u, out.g, out.good, out.error))
+        size = len(out.z)
+        at_level = np.full(size, self.level)
+        confirmed = np.zeros(size, dtype=bool)
+        for level in range(self.level + 1, _LEVELS[-1]):
+            open_ = np.flatnonzero(~confirmed)
+            if not len(open_):
+                break
+            again = self.branch(level).at(out.z[open_], self.anchor(level))
+            before, now = self.mean_of(all_g[:, open_]), self.mean_of(again.g)
+            agree = good[open_] & again.good & (np.abs(now - before) <= _CONFIRM * np.abs(now))
+            u[:, open_], all_g[:, open_] = again.u, again.g
+            good[open_], error[open_], at_level[open_] = again.good, again.error, level
+            confirmed[open_] = agree
+        good &= confirmed
+        settled = np.zeros(size, dtype=bool)
+        for level in _LEVELS[1:]:
+            finer = self.branch(level)
+            open_ = np.flatnonzero(good & ~settled & (at_level < level))
+            for block in np.array_split(open_, max(1, -(-len(open_) // finer.chunk))):
+                if not len(block):
+                    continue
+                before = self.mean_of(all_g[:, block])
+                new, fine, _, _ = finer.newton(u[:, block], out.z[block], 0 * out.z[block], final=True)
+                done = finer.conclude(new, out.z[block], fine)
+                change = np.abs(self.mean_of(done.g) - before)
+                kept = done.good & (change <= _CONFIRM * np.abs(before))
+                u[:, block[kept]], all_g[:, block[kept]] = done.u[:, kept], done.g[:, kept]
+                error[block[kept]] = (done.error + change)[kept]
+                good[block] = kept
+                close = change <= np.maximum(_AGREE * np.abs(before), 4 * done.error)
+                settled[block] = close & kept
+                if (kept & ~close).any():
+                    self.fine = max(self.fine, min(level, _LEVELS[-1] - 2))
+        return Solved(out.z, u, all_g, good, error)
+
+    def mean_of(self, g: np.ndarray) -> np.ndarray:
+        """The normalised trace from the traces on the widths."""
+        return np.asarray(self.system.mean(list(g)))
+
+    def slope(self, out: Solved) -> np.ndarray:
+        """dg/dz at solved points."""
+        branch = self.branch(self.fine)
+        made = branch.evaluate(out.u, out.z, 0 * out.z)
+        rate = branch.step(made, list(made.by_z))
+        total = []
+        for own, by_u in zip(made.g_by_z, made.g_by_u, strict=True):
+            total.append(own + sum((x * rate[k] for k, x in by_u.items()), np.zeros(out.z.shape)))
+        return self.mean_of(np.array(total))
+
+    @property
+    def unbounded(self) -> bool:
+        """Whether a coefficient or a given law has no bound: its extreme nodes go on growing where no mass is left."""
+        rules = [self.system.rule(c, _LEVELS[0]) for c in self.system.components]
+        laws = [(v, r.weights) for r in rules if not r.finite for v in r.values.values()]
+        for matrix in self.system.program.matrices:
+            if not finite(matrix):
+                laws.append(tuple(np.asarray(a, dtype=float) for a in law_nodes(matrix.ensemble.law, _LEVELS[0])))
+        for values, weights in laws:
+            size, share = np.abs(values.astype(float)), weights.astype(float)
+            if size.max() > 1.2 * size[share > 1e-9].max():
+                return True
+        return False
+
+    # -- exact moments ----------------------------------------------------------------------------
+
+    def moments(self, order: int) -> list[Any]:
+        """Moments 0..order by the power series; rational when the data are."""
+        if len(self._moments) <= order:
+            system = self.exact_system()
+            if system is not None:
+                self._moments = moments(system, order, 0, True)
+            else:
+                self._moments = self._settled_moments(order)
+        return self._moments[: order + 1]
+
+    def _settled_moments(self, order: int) -> list[Any]:
+        previous = moments(self.system, order, _LEVELS[0], False)
+        if self.finite:
+            return previous
+        for level in _LEVELS[1:]:
+            current = moments(self.system, order, level, False)
+            if all(abs(a - b) <= 1e-13 * max(abs(a), 1.0) for a, b in zip(current, previous, strict=True)):
+                return current
+            previous = current
+        raise NotConverged(
+            f"the moment of order {order} is beyond the resolution of the quadrature rules", remedy="a lower order"
+        )
+
+    def exact_system(self) -> System | None:
+        """The system over the rationals, if all data are rational."""
+        if self._exact is None:
+            try:
+                system = System(*_program(self.expression, exact=True))
+            except NotExact:
+                return None
+            if not system.finite or not is_rational_system(system, 0):
+                return None
+            self._exact = system
+        return self._exact
+
+
+def _program(expression: Expression, exact: bool) -> tuple[Any, Coefficients]:
+    program = written(expression, is_symmetric)
+    lines: Program = lower(list(program.coefficients))
+    walked = MasterTheorem(lines, Options(exact=exact)).run()
+    forms = [walked.values[k] for k in lines.outputs]
+    for form, k in zip(forms, lines.outputs, strict=True):
+        if form is None:
+            raise NotConverged(
+                "a diagonal of the expression rests on an expectation of too many dimensions",
+                where=lines.where(k),
+                remedy="fewer dependent layers beneath the diagonal",
+            )
+    return program, Coefficients([f if isinstance(f, Form) else constant(f) for f in forms], walked.expect)
+
+
+def inverses(m: Expression) -> list[Inverse]:
+    """The inverses of an expression, innermost first."""
+    match m:
+        case Inverse(inner=inner):
+            return [*inverses(inner), m]
+        case Product(factors=factors):
+            return [i for f in factors for i in inverses(f)]
+        case Total(terms=terms):
+            return [i for _, t in terms for i in inverses(t)]
+    return []
+
+
+def check_invertible(m: Inverse) -> None:
+    """Refuse an inverse whose matrix has spectrum at 0 in the limit (of M.T M, if M is not symmetric).
+
+    Near 0 the transform of a law that stays away from it is real: Im g(i h) = -h E[1/x^2], so Im g / h settles; it grows
+    like a power of 1/h if the support touches 0.
+    """
+    inner = m.inner if is_symmetric(m.inner) else Product((m.inner.T, m.inner))
+    own = Resolvent(inner)
+    heights = own.spread * np.array([1e-4, 1e-6, 1e-8]) + 1e-300
+    try:
+        made = own.solve(1j * heights)
+    except RmtpError as error:
+        raise error.located(repr(m)) from None
+    rate = -np.imag(own.mean_of(made.g)) / heights
+    if not made.good.all() or not np.all(np.isfinite(rate)) or rate[2] > 2 * rate[1] or rate[1] > 30 * rate[0]:
+        raise NotInvertible(
+            "the matrix has no bounded inverse in the limit: its spectrum reaches 0",
+            where=repr(m),
+            remedy="a ridge: inv(M + lam * rmtp.eye(n)), or the smaller of M @ M.T and M.T @ M",
+        )

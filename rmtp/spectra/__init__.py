@@ -1,0 +1,1 @@
+"""Laws of eigenvalues and singular values: what the resolvent says on the real axis."""

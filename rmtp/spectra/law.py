@@ -1,0 +1,590 @@
+"""The law of eigenvalues or singular values, speaking scipy.stats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..dense import dense
+from ..dyson.resolvent import Resolvent
+from ..dyson.system import DOUBLE
+from ..ensembles import Dim
+from ..errors import BadParameter, NotConverged, OnSpectrum, UnsupportedOperation
+from ..laws import CoordinateLaw
+from ..matrices import Expression
+from ..matrixlaws import Invariant
+from ..sample import generator, positive
+from .density import Panel, build, evaluate_cdf, invert_cdf
+from .support import Atom, Axis, Edge, Interval, find
+
+_MASS_ERROR = 1e-8
+_REFINEMENTS = 3
+
+
+class Law:
+    """A probability law on the line, as `spectrum` and `singular_values` return it.
+
+    Normalisation: total mass 1; an n x n matrix has n eigenvalues of mass 1/n each (a block matrix: all widths together).
+
+    Attributes
+    ----------
+    text : str
+        What it is the law of.
+    """
+
+    text: str
+
+    # -- what a kind of law provides ------------------------------------------------------------
+
+    def _found(self) -> tuple[list[Interval], list[Atom], list[Panel]]:
+        raise NotImplementedError
+
+    def _density(self, x: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def stieltjes(self, z: Any, dps: int | None = None) -> Any:
+        """``g(z) = int mu(dx) / (z - x)``."""
+        raise NotImplementedError
+
+    def moment(self, k: int) -> Any:
+        """``int x**k mu(dx)``."""
+        raise NotImplementedError
+
+    def sample(self, width: int, rng: Any = None) -> np.ndarray:
+        """The values of one finite draw, in rising order."""
+        raise NotImplementedError
+
+    # -- where it lives ---------------------------------------------------------------------------
+
+    @cached_property
+    def _structure(self) -> tuple[list[Interval], list[Atom], list[Panel]]:
+        return self._found()
+
+    def support(self) -> tuple[tuple[float, float], ...]:
+        """The intervals of the continuous part; -inf or inf where it is unbounded. Atoms are in `atoms`.
+
+        Edges are accurate to about 1e-12 (soft ones are folds of the fixed point, found by Newton's method).
+        """
+        out = []
+        for i in self._structure[0]:
+            a = i.left.x if np.isfinite(i.left.exponent) else -np.inf
+            b = i.right.x if np.isfinite(i.right.exponent) else np.inf
+            out.append((a, b))
+        return tuple(out)
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """All ends of intervals with their exponents: 1/2 soft, -s/(s+1) hard, 1/3 a cusp, nan an unbounded tail."""
+        return tuple(e for i in self._structure[0] for e in (i.left, i.right))
+
+    @property
+    def atoms(self) -> tuple[Atom, ...]:
+        """Points of positive mass, from left to right."""
+        return tuple(self._structure[1])
+
+    # -- densities and distribution functions -----------------------------------------------------
+
+    def pdf(self, x: Any) -> Any:
+        """Density of the continuous part (it has mass 1 minus the atoms), without any smoothing.
+
+        Law: ``-Im g(x + i0) / pi``, solved on the real axis itself.
+
+        Raises
+        ------
+        NotConverged
+            Where the branch could not be followed; never a guess.
+        """
+        flat, shape = _real(x)
+        out = np.zeros(flat.shape)
+        inside = np.zeros(flat.shape, dtype=bool)
+        for i in self._structure[0]:
+            inside |= (flat > i.left.x) & (flat < i.right.x)
+            for e in (i.left, i.right):
+                out[flat == e.x] = np.inf if e.exponent < 0 else 0.0
+                if e.exponent == 0:  # a density that is finite up to its end
+                    out[flat == e.x] = self._end_value(e.x)
+        if inside.any():
+            value = self._density(flat[inside])
+            lost = np.isnan(value)
+            if lost.any():
+                raise NotConverged(
+                    f"the branch could not be followed to x = {flat[inside][lost][0]!r}",
+                    where=self.text,
+                    remedy="a point that is not a singularity of the density",
+                )
+            out[inside] = value
+        return _shaped(out, shape)
+
+    def _end_value(self, x: float) -> float:
+        panel = next(p for p in self._structure[2] if x in (p.a, p.b))
+        left = x == panel.a
+        slope = (panel.b - panel.a) * (panel.qb if left else panel.qa)  # dx/du at an end whose own power is 1
+        return float(np.polynomial.legendre.legval(-1.0 if left else 1.0, panel.series) / slope)
+
+    def cdf(self, x: Any) -> Any:
+        """``mu((-inf, x])``, atoms included."""
+        flat, shape = _real(x)
+        _, atoms, panels = self._structure
+        out = evaluate_cdf(panels, flat)
+        for a in atoms:
+            out = out + a.mass * (flat >= a.x)
+        return _shaped(np.clip(out, 0.0, 1.0), shape)
+
+    def sf(self, x: Any) -> Any:
+        """``mu((x, inf))``."""
+        return 1 - self.cdf(x)
+
+    def ppf(self, q: Any) -> Any:
+        """The smallest x with ``cdf(x) >= q``."""
+        flat, shape = _real(q)
+        if np.any((flat < 0) | (flat > 1)):
+            raise BadParameter(f"ppf: q = {q!r} is no probability", remedy="0 <= q <= 1")
+        _, atoms, panels = self._structure
+        total = (panels[-1].below + panels[-1].mass if panels else 0.0) + sum(a.mass for a in atoms)
+        goal = flat * total
+        out = np.full(flat.shape, np.nan)
+        rest = goal.copy()
+        for a in atoms:
+            below = float(evaluate_cdf(panels, np.array([a.x]))[0]) + sum(b.mass for b in atoms if b.x < a.x)
+            hit = (goal > below) & (goal <= below + a.mass)
+            out[hit] = a.x
+            rest = np.where(goal > below + a.mass, rest - a.mass, rest)
+        open_ = np.isnan(out)
+        if panels and open_.any():
+            out[open_] = invert_cdf(panels, rest[open_])
+        if atoms and not panels:
+            out[open_] = atoms[0].x
+        return _shaped(out, shape)
+
+    def median(self) -> float:
+        """``ppf(1/2)``."""
+        return float(self.ppf(0.5))
+
+    def rvs(self, size: Any = None, rng: Any = None) -> Any:
+        """Independent draws from the limiting law (eigenvalues of a finite matrix repel: see `sample`)."""
+        return self.ppf(generator(rng).random(size))
+
+    # -- integrals ----------------------------------------------------------------------------------
+
+    def expect(self, f: Callable[[np.ndarray], Any], tol: float = 1e-11) -> Any:
+        """``int f dmu``, atoms included.
+
+        The density is known as a series on its panels; f is sampled until two resolutions agree to `tol`.
+
+        Raises
+        ------
+        NotConverged
+            If f is too singular for that.
+        """
+        _, atoms, panels = self._structure
+        total: Any = sum((a.mass * np.asarray(f(np.array([a.x])))[0] for a in atoms), 0.0)
+        for p in panels:
+            total = total + _integral(p, f, tol)
+        return total.item() if isinstance(total, np.generic) else total
+
+    def mean(self) -> Any:
+        """The first moment."""
+        return self.moment(1)
+
+    def var(self) -> Any:
+        """The variance."""
+        return self.moment(2) - self.moment(1) ** 2
+
+    def std(self) -> float:
+        """The standard deviation."""
+        return float(self.var()) ** 0.5
+
+    def nodes(self, level: int) -> tuple[np.ndarray, np.ndarray]:
+        """About 2**level Gauss nodes and weights of the whole law, atoms among them."""
+        _, atoms, panels = self._structure
+        xs, ws = [np.array([a.x for a in atoms])], [np.array([a.mass for a in atoms])]
+        for p in panels:
+            t, w = np.polynomial.legendre.leggauss(max(8, (1 << level) // len(panels)))
+            xs.append(p.place((t + 1) / 2))
+            ws.append(np.polynomial.legendre.legval(t, p.series) * w / 2)
+        x, weights = np.concatenate(xs), np.concatenate(ws)
+        return x, weights / weights.sum()
+
+    # -- transforms ---------------------------------------------------------------------------------
+
+    def free_cumulants(self, k: int) -> list[Any]:
+        """Free cumulants kappa_1..kappa_k, rational when the moments are."""
+        from .transforms import free_cumulants
+
+        order = _order(k)
+        return free_cumulants([self.moment(j) for j in range(order + 1)])
+
+    def __repr__(self) -> str:
+        return f"<Law of {self.text}>"
+
+    def plot(self, ax: Any = None, width: int | None = 1000, rng: Any = 0) -> Any:
+        """The density with its atoms, over a histogram of one finite draw (width=None: without)."""
+        from .. import plots
+
+        return plots.spectral_law(self, ax=ax, width=width, rng=rng)
+
+    # -- free arithmetic ----------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Law:
+        return free_sum([self, other])
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Law:
+        return self * -1
+
+    def __sub__(self, other: Any) -> Law:
+        return self + (-other if isinstance(other, Law | int | float | Fraction) else as_law(other) * -1)
+
+    def __mul__(self, other: Any) -> Law:
+        return free_product(self, other)
+
+    __rmul__ = __mul__
+
+
+class SpectralLaw(Law):
+    """The law of the eigenvalues of a self-adjoint expression.
+
+    Parameters
+    ----------
+    expression : Expression
+    summands, factors : tuple of Law
+        Of which free sum or product it is, if it is one.
+    """
+
+    def __init__(self, expression: Expression, summands: tuple[Law, ...] = (), factors: tuple[Law, ...] = ()) -> None:
+        self.expression, self.text = expression, repr(expression)
+        self.summands, self.factors = summands, factors
+
+    @cached_property
+    def resolvent(self) -> Resolvent:
+        """The Dyson equation behind the law."""
+        return Resolvent(self.expression)
+
+    def _found(self) -> tuple[list[Interval], list[Atom], list[Panel]]:
+        atoms = self._diagonal_atoms()
+        if atoms is not None:
+            return [], atoms, []
+        missing = 1.0
+        for refine in range(_REFINEMENTS):
+            intervals, atoms = find(self.resolvent, refine)
+            try:
+                panels = build(intervals, self._density, self.resolvent.finite)
+            except NotConverged:
+                if refine == _REFINEMENTS - 1:
+                    raise
+                continue
+            missing = 1 - sum(p.mass for p in panels) - sum(a.mass for a in atoms)
+            if abs(missing) <= _MASS_ERROR:
+                return intervals, atoms, panels
+        raise NotConverged(
+            f"the intervals and atoms that were found have mass {1 - missing:.10f}, not 1",
+            where=self.text,
+            remedy="stieltjes(z) off the real axis is still right; report the expression",
+        )
+
+    def _diagonal_atoms(self) -> list[Atom] | None:
+        """An expression without random matrices is a diagonal, whose law is that of its entries."""
+        system = self.resolvent.system
+        if system.program.uses:
+            return None
+        if not self.resolvent.finite or len(system.program.unknowns) > 1:
+            raise UnsupportedOperation(
+                f"the spectrum of {self.text}, which has no random matrix but entries of a continuous law",
+                remedy="rmtp.limit(x) is the law of the entries of a diagonal",
+            )
+        (c,) = system.components
+        weights, matrix, _ = system.terms(c, 0, DOUBLE)
+        merged: dict[float, float] = {}
+        for x, w in zip(np.broadcast_to(-matrix.get((0, 0), 0 * weights), weights.shape), weights, strict=True):
+            merged[float(x)] = merged.get(float(x), 0.0) + float(w)
+        return [Atom(x, w) for x, w in sorted(merged.items()) if w > 0]
+
+    def _density(self, x: np.ndarray) -> np.ndarray:
+        return np.maximum(Axis(self.resolvent).density(x), 0.0)
+
+    def stieltjes(self, z: Any, dps: int | None = None) -> Any:
+        """The Stieltjes transform ``g(z) = int mu(dx) / (z - x)``; ``Im g < 0`` for ``Im z > 0``.
+
+        Parameters
+        ----------
+        z : complex or array of them
+            Off the support. Real points outside the support are allowed.
+        dps : int, optional
+            Decimal digits at one point, by mpmath.
+
+        Returns
+        -------
+        complex, or array of z's shape; an mpmath mpc with `dps`
+
+        Raises
+        ------
+        OnSpectrum
+            If a real z lies in the support, where g has two boundary values.
+        NotConverged
+            If the branch could not be followed.
+
+        Notes
+        -----
+        Relative error about 1e-14 when all coefficients have finitely many values, else 1e-11.
+        """
+        if dps is not None:
+            from ..dyson.precision import digits
+
+            return digits(self.resolvent, z, dps)
+        array = np.asarray(z, dtype=complex)
+        flat = array.ravel()
+        if not np.all(np.isfinite(flat)):
+            raise BadParameter(f"stieltjes: z = {z!r}", remedy="finite complex numbers")
+        upper = np.where(flat.imag < 0, flat.conj(), flat)
+        real = flat.imag == 0
+        if real.any():
+            intervals, atoms, _ = self._structure
+            for x in flat[real].real:
+                if any(i.left.x <= x <= i.right.x for i in intervals) or any(a.x == x for a in atoms):
+                    raise OnSpectrum(
+                        f"z = {x!r} lies on the spectrum, where g has two boundary values",
+                        where=self.text,
+                        remedy="pdf(x) for the density, or z off the real axis",
+                    )
+        made = self.resolvent.solve(upper)
+        g = self.resolvent.mean_of(made.g)
+        if not np.all(made.good):
+            bad = flat[~made.good][0]
+            raise NotConverged(
+                f"the branch could not be followed to z = {bad}", where=self.text, remedy="a point farther from the spectrum"
+            )
+        g = np.where(flat.imag < 0, g.conj(), np.where(real, g.real + 0j, g))
+        return g.reshape(array.shape) if array.ndim else complex(g[0])
+
+    def moment(self, k: int) -> Any:
+        """``lim (1/n) tr M**k``: a Fraction when all data are rational, else a float.
+
+        By the power series of the fixed point at infinity (exact), or by integration if M has an inverse.
+        """
+        order = _order(k)
+        if order == 0:
+            return Fraction(1)
+        if self.resolvent.system.program.rational:
+            return self.expect(lambda x: x**order)
+        value = self.resolvent.moments(order)[order]
+        return Fraction(value) if isinstance(value, int | Fraction) else float(value)
+
+    def sample(self, width: int, rng: Any = None, entries: str | None = None) -> np.ndarray:
+        """Eigenvalues of one draw of the matrix at base width n, in rising order."""
+        (matrix,) = dense([self.expression], positive(width, "width"), rng, entries)
+        return np.linalg.eigvalsh((matrix + matrix.T) / 2)
+
+    def r_transform(self, w: Any) -> Any:
+        """``R(w) = K(w) - 1/w`` with ``g(K(w)) = w``; the series is ``sum kappa_{j+1} w**j``.
+
+        Raises
+        ------
+        OnSpectrum
+            If w is not in the image of the branch continued from w = 0.
+        """
+        from .transforms import r_transform
+
+        return r_transform(self.resolvent, w)
+
+    def s_transform(self, y: Any) -> Any:
+        """``S(y) = (1 + y) / (y z)`` at the z with ``z g(z) - 1 = y``; it needs a mean that is not 0."""
+        from .transforms import s_transform
+
+        return s_transform(self.resolvent, y)
+
+    def subordination(self, z: Any) -> tuple[Any, ...]:
+        """Subordination functions of a free sum or product at z in the upper half plane.
+
+        Of ``law_1 + law_2 + ..``: the z_i with ``g_i(z_i) = g(z)``. Of ``law_1 * law_2``: those with
+        ``z_i g_i(z_i) = z g(z)``.
+        """
+        if not (self.summands or self.factors):
+            raise UnsupportedOperation(
+                f"subordination functions of {self.text}", remedy="a free sum or product of laws: law1 + law2, law1 * law2"
+            )
+        array = np.asarray(z, dtype=complex)
+        made = self.resolvent.solve(array.ravel())
+        out = []
+        for coupling in self.resolvent.system.couplings:
+            (pair,) = coupling.pairs
+            out.append((1 / made.u[self.resolvent.system.number[pair]]).reshape(array.shape)[()])
+        return tuple(out)
+
+    @cached_property
+    def outliers(self) -> tuple[Any, ...]:
+        """Eigenvalues that low-rank terms send out of the support, with the overlaps of their eigenvectors."""
+        from .outliers import find_outliers
+
+        return find_outliers(self)
+
+    def equation(self) -> Any:
+        """The fixed-point system that defines g: print it, or take its ``.latex``."""
+        from .equation import describe
+
+        return describe(self.resolvent.system, self.text)
+
+
+class SingularLaw(Law):
+    """The law of the min(rows, cols) singular values of an expression J.
+
+    Parameters
+    ----------
+    expression : Expression
+        J itself.
+    square : Law
+        The law of the smaller of ``J.T J`` and ``J J.T``.
+    """
+
+    def __init__(self, expression: Expression, square: SpectralLaw) -> None:
+        self.expression, self.square, self.text = expression, square, f"singular values of {expression!r}"
+
+    def _found(self) -> tuple[list[Interval], list[Atom], list[Panel]]:
+        intervals, atoms, _ = self.square._structure
+        roots = []
+        for i in intervals:
+            left = Edge(max(i.left.x, 0.0) ** 0.5, 2 * i.left.exponent + 1 if i.left.x <= 0 else i.left.exponent)
+            roots.append(Interval(left, Edge(i.right.x**0.5, i.right.exponent)))
+        panels = build(roots, self._density, self.square.resolvent.finite)
+        return roots, [Atom(max(a.x, 0.0) ** 0.5, a.mass) for a in atoms], panels
+
+    def _density(self, x: np.ndarray) -> np.ndarray:
+        return 2 * x * self.square._density(x * x)
+
+    def moment(self, k: int) -> Any:
+        """``int s**k``: even ones are moments of the square and exact where those are."""
+        order = _order(k)
+        return self.square.moment(order // 2) if order % 2 == 0 else self.expect(lambda s: s**order)
+
+    def stieltjes(self, z: Any, dps: int | None = None) -> Any:
+        """``int nu(ds) / (z - s)``, by integration over the density; z must keep off the support.
+
+        Raises
+        ------
+        OnSpectrum
+            If z is real and within the support.
+        """
+        if dps is not None:
+            raise UnsupportedOperation("digits of the transform of singular values", remedy="law.square.stieltjes(z, dps)")
+        array = np.asarray(z, dtype=complex)
+        for point in array.ravel():
+            if point.imag == 0 and any(a <= point.real <= b for a, b in self.support()):
+                raise OnSpectrum(f"z = {point.real!r} lies on the spectrum", where=self.text, remedy="pdf(x)")
+        flat = [complex(self.expect(lambda s, point=point: 1 / (point - s))) for point in array.ravel()]
+        return np.array(flat).reshape(array.shape) if array.ndim else flat[0]
+
+    def sample(self, width: int, rng: Any = None, entries: str | None = None) -> np.ndarray:
+        """Singular values of one draw of J at base width n, in rising order."""
+        (matrix,) = dense([self.expression], positive(width, "width"), rng, entries)
+        return np.linalg.svd(matrix, compute_uv=False)[::-1]
+
+    def equation(self) -> Any:
+        """The fixed-point system of the squared singular values."""
+        return self.square.equation()
+
+
+# ---------------------------------------------------------------------------------------------
+# free arithmetic
+
+
+def as_law(value: Any) -> Law:
+    """A `Law` as it is; atoms and coordinate laws as the law of an invariant matrix with these eigenvalues."""
+    if isinstance(value, Law):
+        return value
+    return SpectralLaw(Invariant(Dim("n"), value))
+
+
+def free_sum(parts: list[Any]) -> Law:
+    """The law of a sum of free matrices with these laws; a number is a shift."""
+    laws: list[Law] = []
+    shift: Any = 0
+    for part in parts:
+        if isinstance(part, int | float | Fraction):
+            shift = shift + part
+            continue
+        law = as_law(part)
+        laws.extend(law.summands if isinstance(law, SpectralLaw) and law.summands else [law])
+    n = Dim("n")
+    expression = Invariant(n, laws[0])
+    for law in laws[1:]:
+        expression = expression + Invariant(n, law)
+    if shift != 0:
+        from ..matrices import eye
+
+        only = laws[0] if len(laws) == 1 else None
+        if isinstance(only, SpectralLaw) and len(only.expression.left) == 1:
+            return SpectralLaw(only.expression + shift * eye(only.expression.left[0]))
+        return SpectralLaw(expression + shift * eye(n))
+    return SpectralLaw(expression, tuple(laws))
+
+
+def free_product(law: Law, other: Any) -> Law:
+    """The law of A B with A and B free and one of them positive; a number is a scale."""
+    if isinstance(other, int | float | Fraction):
+        if isinstance(law, SingularLaw):
+            if other < 0:
+                raise BadParameter(f"singular values times {other}", remedy="a factor >= 0")
+            return SingularLaw(law.expression * other, SpectralLaw(law.square.expression * other**2))
+        assert isinstance(law, SpectralLaw)
+        return SpectralLaw(law.expression * other)
+    second = as_law(other)
+    if not (_positive(law) or _positive(second)):
+        raise BadParameter(
+            "a free product of two laws that both have negative values is no law on the line",
+            where=f"{law!r} * {second!r}",
+            remedy="one of the two on [0, inf)",
+        )
+    n = Dim("n")
+    return SpectralLaw(Invariant(n, law) @ Invariant(n, second), factors=(law, second))
+
+
+def _positive(law: Law) -> bool:
+    return all(a >= 0 for a, _ in law.support()) and all(a.x >= 0 for a in law.atoms)
+
+
+# ---------------------------------------------------------------------------------------------
+
+
+def _integral(p: Panel, f: Callable[[np.ndarray], Any], tol: float) -> Any:
+    t, w = np.polynomial.legendre.leggauss(40)
+    previous = None
+    for cuts in range(12):
+        ends = np.linspace(0, 1, (1 << cuts) + 1)
+        u = ((ends[:-1] + ends[1:])[:, None] + (ends[1] - ends[0]) * t).ravel() / 2
+        weights = np.tile(w, 1 << cuts) * (ends[1] - ends[0]) / 2
+        values = np.asarray(f(p.place(u)))
+        total = np.sum(values * np.polynomial.legendre.legval(2 * u - 1, p.series) * weights)
+        size = np.sum(np.abs(values) * np.abs(np.polynomial.legendre.legval(2 * u - 1, p.series)) * weights)
+        if not np.isfinite(total):
+            raise NotConverged("the function is not finite on the support", remedy="a function finite on the support")
+        if previous is not None and abs(total - previous) <= tol * max(size, 1e-300):
+            return total
+        previous = total
+    raise NotConverged("the integral against the density does not settle", remedy="a smoother function, or a larger tol=")
+
+
+def _real(x: Any) -> tuple[np.ndarray, tuple[int, ...]]:
+    try:
+        array = np.asarray(x, dtype=float)
+    except (TypeError, ValueError):
+        raise BadParameter(f"{x!r} is not real", remedy="real numbers, or an array of them") from None
+    if np.isnan(array).any():
+        raise BadParameter("nan among the points", remedy="real numbers")
+    return array.ravel(), array.shape
+
+
+def _shaped(flat: np.ndarray, shape: tuple[int, ...]) -> Any:
+    return flat.reshape(shape) if shape else float(flat[0])
+
+
+def _order(k: Any) -> int:
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 0:
+        raise BadParameter(f"the order {k!r}", remedy="an int >= 0")
+    return int(k)
+
+
+__all__ = ["CoordinateLaw", "Law", "SingularLaw", "SpectralLaw", "as_law"]

@@ -1,0 +1,544 @@
+"""Where a law lives: intervals of its density, edges with their exponents, atoms.
+
+All of it is read off the branch on the real axis. Outside the support g is real and falls; 1/g rises through 0 at an atom only. An edge of
+square-root type is a fold of the Dyson equation, a real point where its Jacobian is singular, and Newton's method finds folds to
+rounding. Other edges (hard ones, cusps) are found by the power law next to them. Whether anything was missed shows
+in the total mass, which the caller checks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ..dyson.resolvent import Resolvent
+from ..errors import NotConverged
+
+_INSIDE = 3e-9  # -Im g / |g| from which a point counts as inside the support
+_TAIL = 1e-13
+_MASS = 1e-11
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An end of the continuous part.
+
+    Attributes
+    ----------
+    x : float
+    exponent : float
+        The density is like ``|x - edge|**exponent``: 1/2 soft, -s/(s+1) hard, 1/3 a cusp; nan where an unbounded
+        density is cut off.
+    """
+
+    x: float
+    exponent: float
+
+
+@dataclass(frozen=True)
+class Atom:
+    """A point of positive mass."""
+
+    x: float
+    mass: float
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One interval of the density."""
+
+    left: Edge
+    right: Edge
+
+
+class Axis:
+    """The law on the real axis, as the resolvent shows it at single points."""
+
+    def __init__(self, resolvent: Resolvent) -> None:
+        self.resolvent = resolvent
+
+    def look(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:
+        """(g, inside, known, solution) at real points."""
+        out = self.resolvent.solve(np.asarray(x, dtype=complex))
+        g = self.resolvent.mean_of(out.g)
+        known = out.good & np.isfinite(g)
+        return g, known & (-g.imag > _INSIDE * np.abs(g)), known, out
+
+    def density(self, x: np.ndarray) -> np.ndarray:
+        g, _, known, _ = self.look(x)
+        return np.where(known, -g.imag / np.pi, np.nan)
+
+
+def find(resolvent: Resolvent, refine: int = 0) -> tuple[list[Interval], list[Atom]]:
+    """Intervals and atoms of the law.
+
+    Parameters
+    ----------
+    resolvent : Resolvent
+    refine : int
+        How many times the first grid is doubled; for laws with parts too narrow to meet it.
+
+    Returns
+    -------
+    list of Interval, list of Atom
+    """
+    axis = Axis(resolvent)
+    if resolvent.spread <= 1e-9 * max(1e-300, abs(resolvent.mean)) or resolvent.spread <= 1e-9:
+        constant = resolvent.moments(1)[1] if not resolvent.system.program.rational else resolvent.mean
+        return [], [Atom(float(constant), 1.0)]
+    x, g, inside = _grid(axis, refine)
+    touched = np.any(inside & (np.abs(x) <= 2e-9 * resolvent.spread))
+    zero = _at_zero(axis) if touched else Zero(0.0, 0.0)
+    brackets = _brackets(x, inside)
+    at_zero = [b for b in brackets if zero.exponent and min(map(abs, b)) <= 3e-9 * resolvent.spread]
+    edges = [(Edge(0.0, _nice(zero.exponent)), b > a) for a, b in at_zero]
+    edges += [_edge(axis, zero, *b) for b in _narrow(axis, [b for b in brackets if b not in at_zero])]
+    edges += _extremes(axis, zero, x, g, inside)
+    edges.sort(key=lambda e: (e[0].x, e[1]))
+    intervals = _paired(edges, resolvent)
+    atoms = _atoms_in_gaps(axis, intervals, x, g, inside)
+    if zero.mass and any(i.left.x <= 0 <= i.right.x for i in intervals):
+        atoms = [a for a in atoms if abs(a.x) > 1e-9 * resolvent.spread] + [Atom(0.0, zero.mass)]
+    return intervals, sorted(atoms, key=lambda a: a.x)
+
+
+@dataclass(frozen=True)
+class Zero:
+    """What g(i h) does as h -> 0: the mass at 0, and the exponent of the rest (0 if it stays finite)."""
+
+    mass: float
+    exponent: float
+
+
+def _at_zero(axis: Axis) -> Zero:
+    """Hard edges and atoms at 0, from sixty decades of h on the imaginary axis, or as many as there are digits for.
+
+    h g tends to the mass as a constant plus powers of h, a sequence of geometric terms, which Wynn's epsilon algorithm sums
+    exactly; the slopes of what is left tend to the exponent in the same way.
+    """
+    own = axis.resolvent
+    h = own.spread * 10.0 ** -np.arange(1, 61)
+    z = 1j * h
+    if own.finite:
+        g, count = own.branch().ladder(z, own.anchor())
+    else:
+        out = own.solve(z[:14])
+        g = own.mean_of(out.g)
+        count = int(np.argmin(out.good)) if not out.good.all() else len(g)
+    g, z = g[:count], z[:count]
+    if count < 6:
+        return Zero(0.0, 0.0)
+    weight = (z * g).real
+    # digits go as z g approaches its limit: stop where the steps drown in rounding
+    steps = np.abs(np.diff(weight))
+    clear = np.flatnonzero(steps < 1e-11)
+    last = int(clear[0]) + 1 if len(clear) else count
+    mass = wynn(weight[: max(last, 6)])
+    mass = mass if mass > (_MASS if own.finite else 1e-7) else 0.0
+    rest = np.abs(g - mass / z)[: max(last, 6)]
+    with np.errstate(all="ignore"):
+        slopes = np.diff(np.log(rest)) / np.diff(np.log(h[: len(rest)]))
+    slopes = slopes[np.isfinite(slopes)]
+    if mass:
+        slopes = slopes[: max(4, len(slopes) - 3)]
+    exponent = wynn(slopes) if len(slopes) > 4 else 0.0
+    return Zero(mass, exponent if 0.02 < abs(exponent) < 0.995 else 0.0)
+
+
+# ---------------------------------------------------------------------------------------------
+# the first look
+
+
+def _grid(axis: Axis, refine: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    own = axis.resolvent
+    size = 321 * 2**refine
+    x = own.mean + 0.5 * own.spread * np.sinh(np.linspace(-10, 10, size))
+    near = own.spread * np.logspace(-9, -2, 15 * 2**refine)
+    x = np.unique(np.concatenate([x, near, -near]))
+    g, inside, known, out = axis.look(x)
+    slope = own.slope(out)
+    x, g, inside, slope = (a[known] for a in (x, g, inside, slope))
+    for _ in range(12):  # cells outside the support in which g falls less than its slopes say hide something
+        h = np.diff(x)
+        with np.errstate(all="ignore"):
+            secant = -np.diff(g.real) / h
+            mean = np.sqrt(np.maximum(-slope.real[1:], 0) * np.maximum(-slope.real[:-1], 0))
+            odd = ~inside[1:] & ~inside[:-1] & (mean - secant > 0.05 * mean) & (h > 1e-6 * own.spread)
+        # next to the support g is not smooth on the scale of a cell; there a bracket is refined anyway
+        touching = np.convolve(inside, [1, 1, 1], "same")[:-1] + np.convolve(inside, [1, 1, 1], "same")[1:] > 0
+        odd &= ~touching
+        if not odd.any():
+            break
+        middle = (x[:-1] + x[1:])[odd] / 2
+        more, in_, known, out = axis.look(middle)
+        slopes = own.slope(out)
+        order = np.argsort(np.concatenate([x, middle[known]]), kind="stable")
+        x, g, inside, slope = (
+            np.concatenate([a, b[known]])[order] for a, b in ((x, middle), (g, more), (inside, in_), (slope, slopes))
+        )
+    return x, g, inside
+
+
+def _brackets(x: np.ndarray, inside: np.ndarray) -> list[tuple[float, float]]:
+    """(point outside, point inside) at every change."""
+    out = []
+    for k in np.flatnonzero(inside[1:] != inside[:-1]):
+        out.append((x[k + 1], x[k]) if inside[k] else (x[k], x[k + 1]))
+    return out
+
+
+def _narrow(axis: Axis, brackets: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Brackets a few thousand times narrower, all at once."""
+    out = np.array(brackets, dtype=float).reshape(-1, 2)
+    for _ in range(4):
+        if not len(out):
+            break
+        share = np.arange(1, 8) / 8
+        points = out[:, :1] + (out[:, 1:] - out[:, :1]) * share
+        _, inside, known, _ = axis.look(points.ravel())
+        inside, known = inside.reshape(points.shape), known.reshape(points.shape)
+        for k, row in enumerate(points):
+            hits = np.flatnonzero(inside[k])
+            first = hits[0] if len(hits) else 7
+            if first < 7:
+                out[k, 1] = row[first]
+            clear = [row[j] for j in range(first) if known[k, j]]
+            if clear:
+                out[k, 0] = clear[-1]
+    return [(float(a), float(b)) for a, b in out]
+
+
+# ---------------------------------------------------------------------------------------------
+# edges
+
+
+def _edge(axis: Axis, zero: Zero, outside: float, inside: float) -> tuple[Edge, bool]:
+    """The edge between a point outside and one inside, and whether the support lies to its right."""
+    rising = inside > outside
+    own = axis.resolvent
+    if zero.exponent and min(abs(inside), abs(outside)) <= 3e-9 * own.spread:
+        return Edge(0.0, _nice(zero.exponent)), rising
+    if own.unbounded:
+        cut = _cut(axis, inside, rising)
+        if cut is not None:
+            return Edge(cut, float("nan")), rising
+    folded = _fold(axis, outside, inside)
+    if folded is not None:
+        return Edge(folded, 0.5), rising
+    return _square_root_edge(axis, outside, inside) or _power_edge(axis, outside, inside), rising
+
+
+def _fold(axis: Axis, outside: float, inside: float) -> float | None:
+    """Newton's method for F(u, x) = 0, J(u, x) v = 0, |v| = 1 over the reals, with derivatives by complex steps."""
+    _, _, known, out = axis.look(np.array([inside]))
+    branch = axis.resolvent.branch(axis.resolvent.fine)
+    if not known[0] or not branch.size:
+        return None
+    size = branch.size
+    scale = np.abs(out.u[:, 0]) + 1e-12 * np.abs(out.u[:, 0]).max()
+    u, v = out.u[:, 0].real / scale, out.u[:, 0].imag / scale
+    if not np.linalg.norm(v):
+        return None
+    v = v / np.linalg.norm(v)
+    probe, x, unit = v.copy(), inside, abs(inside - outside)
+    step, last = 1e-30, np.inf
+    for _ in range(25):
+        points = np.repeat((u * scale)[:, None].astype(complex), size + 2, axis=1)
+        points[np.arange(size), np.arange(size)] += 1j * step * scale
+        z = np.full(size + 2, complex(x))
+        z[size] += 1j * step * unit
+        made = branch.evaluate(points, z, 0 * z)
+        jacobian = branch.dense(made) * scale
+        residual = np.array([np.broadcast_to(r, z.shape) for r in made.residual])
+        by_x = -np.array([np.broadcast_to(r, z.shape)[-1] for r in made.by_z]).real * unit
+        moved = np.einsum("pij,j->pi", jacobian, v)
+        base = jacobian[-1].real
+        big = np.zeros((2 * size + 1, 2 * size + 1))
+        big[:size, :size] = base
+        big[:size, -1] = by_x
+        big[size : 2 * size, :size] = moved[:size].imag.T / step
+        big[size : 2 * size, size : 2 * size] = base
+        big[size : 2 * size, -1] = moved[size].imag / step
+        big[-1, size : 2 * size] = probe
+        right = -np.concatenate([residual[:, -1].real, base @ v, [probe @ v - 1]])
+        # equations of very different size are one equation each: only their balance matters
+        rows = np.abs(big).max(axis=1)
+        if not np.all(np.isfinite(big)) or not np.all(rows > 0):
+            return None
+        try:
+            d = np.linalg.solve(big / rows[:, None], right / rows)
+        except np.linalg.LinAlgError:
+            return None
+        u, v, x = u + d[:size], v + d[size : 2 * size], x + d[-1] * unit
+        if not np.isfinite(x) or abs(d[-1]) > 50:
+            return None
+        if abs(d[-1]) * unit <= 1e-14 * max(abs(x), unit) and abs(d[:size]).max() < 1e-6:
+            low, high = sorted((outside, inside))
+            return float(x) if low - 2 * unit <= x <= high + 2 * unit else None
+        last = min(last, abs(d[-1]))
+    return None
+
+
+def _square_root_edge(axis: Axis, outside: float, inside: float) -> Edge | None:
+    """An edge of exponent 1/2 or -1/2 from a polynomial through rho**2 or 1/rho**2, which are analytic across it.
+
+    (At a branch point of order two Im g is the odd part of a real series in the root, so its square is a series in x.)
+    """
+    unit = inside - outside
+    t = np.polynomial.chebyshev.chebpts1(14)
+    for length in (400.0, 100.0, 25.0, 6.0):
+        low, high = sorted((inside, inside + length * unit))
+        x = (low + high) / 2 + (high - low) / 2 * t
+        rho = axis.density(x)
+        if not np.all(rho > 0):
+            continue
+        near, far = (0, -1) if unit > 0 else (-1, 0)
+        for power, exponent in ((2, 0.5), (-2, -0.5)):
+            if (rho[near] < rho[far]) != (power > 0):
+                continue
+            series = np.polynomial.chebyshev.Chebyshev.fit(x, rho**power, 13, domain=[low, high])
+            if np.abs(series.coef[-2:]).max() > 1e-12 * np.abs(series.coef).max():
+                continue
+            roots = [r.real for r in series.roots() if abs(r.imag) <= 1e-6 * abs(unit)]
+            ends = sorted((outside - unit, inside + 0.5 * unit))
+            inner = [r for r in roots if ends[0] <= r <= ends[1]]
+            if len(inner) == 1:
+                return Edge(_recognised(float(inner[0]), axis.resolvent.spread), exponent)
+    return None
+
+
+def _power_edge(axis: Axis, outside: float, inside: float) -> Edge:
+    """An edge from the power law next to it: rho**(1/p) is linear there, and p a fraction of small denominator."""
+    rising = inside > outside
+    sign = 1.0 if rising else -1.0
+    edge, distance = outside, abs(inside - outside)
+    exponent = 0.5
+    for _ in range(14):
+        x = edge + sign * distance * np.array([1.0, 2.0, 4.0])
+        rho = axis.density(x)
+        if not np.all(rho > 0):
+            _, in_, known, _ = axis.look(x)
+            edge = edge + sign * distance * (0.5 if not in_[0] else 0.0)
+            distance *= 0.7
+            continue
+        edge, exponent = _fit(x, rho, edge, sign)
+        if abs(x[0] - edge) < 1e-13 * max(abs(edge), 1e-300):
+            break
+        distance = max(abs(x[0] - edge) / 8, 1e-14 * abs(edge))
+    p = _nice(exponent)
+    for _ in range(6):
+        x = edge + sign * distance * np.array([1.0, 2.0])
+        rho = axis.density(x)
+        if not np.all(rho > 0):
+            break
+        s = rho ** (1 / p)
+        better = float((x[0] * s[1] - x[1] * s[0]) / (s[1] - s[0]))
+        if abs(better - edge) > distance:
+            break
+        edge = better
+    return Edge(edge, p)
+
+
+def _fit(x: np.ndarray, rho: np.ndarray, edge: float, sign: float) -> tuple[float, float]:
+    """(e, p) with rho = c |x - e|**p through three points, by bisection in e."""
+    log = np.log(rho)
+
+    def mismatch(e: float) -> float:
+        with np.errstate(all="ignore"):
+            d = np.log(sign * (x - e))
+        return float((log[1] - log[0]) / (d[1] - d[0]) - (log[2] - log[1]) / (d[2] - d[1]))
+
+    span = abs(x[2] - x[0])
+    low, high = x[0] - sign * 2 * span, x[0] - sign * 1e-12 * span
+    a, b = mismatch(low), mismatch(high)
+    if a * b > 0:
+        d = np.log(sign * (x - edge)) if sign * (x[0] - edge) > 0 else np.log(sign * (x - low))
+        return edge, float((log[1] - log[0]) / (d[1] - d[0]))
+    for _ in range(80):
+        middle = (low + high) / 2
+        c = mismatch(middle)
+        low, a, high = (middle, c, high) if a * c > 0 else (low, a, middle)
+    d = np.log(sign * (x - low))
+    return float(low), float((log[1] - log[0]) / (d[1] - d[0]))
+
+
+def _nice(p: float) -> float:
+    """The fraction of smallest denominator that is within what a fitted slope is worth."""
+    for denominator in range(1, 130):
+        near = round(p * denominator) / denominator
+        if abs(near - p) < 0.1 / (denominator + 1) ** 2 and near != 0:
+            return float(Fraction(near).limit_denominator(200))
+    return p
+
+
+def _cut(axis: Axis, inside: float, rising: bool) -> float | None:
+    """Where an unbounded density has fallen below what matters; None if the density ends at an edge instead."""
+    spread = axis.resolvent.spread
+    sign = -1.0 if rising else 1.0
+    steps = inside + sign * spread * np.linspace(0, 40, 161)
+    out = axis.resolvent.solve(steps + 0j)
+    g = axis.resolvent.mean_of(out.g)
+    share = np.where(out.good, -g.imag / np.abs(g), 0.0)
+    low = np.flatnonzero(share <= _TAIL)
+    if not len(low) or low[0] < 3:
+        return None
+    return float(steps[low[0]])
+
+
+def _extremes(
+    axis: Axis, zero: Zero, x: np.ndarray, g: np.ndarray, inside: np.ndarray
+) -> list[tuple[Edge, bool]]:
+    """Points within the support where the density vanishes or diverges: a pair of edges each, found by zooming."""
+    found: list[tuple[Edge, bool]] = []
+    if inside[0] or inside[-1]:
+        raise NotConverged(
+            "the support reaches beyond any bound that was tried", remedy="a law with finite moments of all orders"
+        )
+    rho = np.where(inside, -g.imag, 0.0)
+    own = axis.resolvent
+    peaks = []
+    for k in range(1, len(x) - 1):
+        if not (inside[k - 1] and inside[k] and inside[k + 1]):
+            continue
+        if rho[k] < rho[k - 1] and rho[k] <= rho[k + 1]:
+            peaks.append((x[k - 1], x[k + 1], -1.0))
+        elif rho[k] > rho[k - 1] and rho[k] >= rho[k + 1]:
+            peaks.append((x[k - 1], x[k + 1], 1.0))
+    near = 3e-9 * own.spread
+    if zero.exponent and np.any(inside & (x > 0) & (x < near)) and np.any(inside & (x < 0) & (x > -near)):
+        p = _nice(zero.exponent)
+        found += [(Edge(0.0, p), False), (Edge(0.0, p), True)]
+        peaks = [(low, high, sign) for low, high, sign in peaks if not low <= 1e-7 * own.spread or high < -1e-7 * own.spread]
+    for low, high, sign in peaks:
+        found += _zoom(axis, zero, low, high, sign)
+    return found
+
+
+def _zoom(axis: Axis, zero: Zero, low: float, high: float, sign: float) -> list[tuple[Edge, bool]]:
+    best = None
+    for _ in range(14):
+        x = np.linspace(low, high, 19)[1:-1]
+        g, inside, known, _ = axis.look(x)
+        if np.any(known & ~inside):  # a gap after all
+            return [_edge(axis, zero, *b) for b in _narrow(axis, _brackets(x[known], inside[known]))]
+        if not known.any():
+            break
+        rho = np.where(known, -g.imag, np.nan)
+        k = int(np.nanargmax(sign * rho))
+        if best is not None and abs(rho[k] - best) <= 0.02 * abs(best):
+            return []
+        best, width = float(rho[k]), x[1] - x[0]
+        low, high = x[k] - width, x[k] + width
+        if width < 1e-13 * max(abs(x[k]), 1e-300):
+            break
+    centre = (low + high) / 2
+    width = max((high - low), 1e-12 * abs(centre))
+    x = centre + width * np.array([1e2, 1e4])
+    rho = axis.density(x)
+    p = _nice(float(np.log(rho[1] / rho[0]) / np.log(1e2)))
+    if abs(centre) < 1e-10 * axis.resolvent.spread:
+        centre = 0.0
+    return [(Edge(centre, p), False), (Edge(centre, p), True)]
+
+
+def _paired(edges: list[tuple[Edge, bool]], own: Resolvent) -> list[Interval]:
+    """Left and right edges in turn."""
+    out, left = [], None
+    for edge, rising in edges:
+        if rising:
+            left = edge
+        elif left is not None:
+            if edge.x - left.x > 1e-13 * max(abs(edge.x), abs(left.x)):
+                out.append(Interval(left, edge))
+            left = None
+    return out
+
+
+# ---------------------------------------------------------------------------------------------
+# atoms
+
+
+def _atoms_in_gaps(
+    axis: Axis, intervals: list[Interval], x: np.ndarray, g: np.ndarray, inside: np.ndarray
+) -> list[Atom]:
+    """Zeros of 1/g outside the support."""
+    atoms = []
+    with np.errstate(all="ignore"):
+        f = 1 / g.real
+    for k in range(len(x) - 1):
+        if inside[k] or inside[k + 1] or not (f[k] < 0 < f[k + 1]):
+            continue
+        if any(x[k] < i.right.x and x[k + 1] > i.left.x for i in intervals):
+            continue
+        low, high = float(x[k]), float(x[k + 1])
+        free = min((abs(e - (low + high) / 2) for i in intervals for e in (i.left.x, i.right.x)), default=np.inf)
+        wide = max(high - low, min(1e-3 * axis.resolvent.spread, 0.3 * free))
+        extra = (wide - (high - low)) / 2
+        found = _pole(axis, low - extra, high + 1.01 * extra)
+        if found is not None:
+            atoms.append(found)
+    return atoms
+
+
+def _pole(axis: Axis, low: float, high: float) -> Atom | None:
+    """The zero of 1/g between two points and the mass 1 / (1/g)' there, from interpolation of the analytic function 1/g."""
+    t = np.polynomial.chebyshev.chebpts1(8)
+    previous = np.inf
+    for _ in range(40):
+        x = (low + high) / 2 + (high - low) / 2 * t
+        g, inside, known, _ = axis.look(x)
+        if not known.all() or inside.any() or np.any(g.real == 0):
+            return None
+        f = 1 / g.real
+        rising = np.flatnonzero((np.concatenate([[-1.0], f]) < 0) & (np.concatenate([f, [1.0]]) > 0))
+        k = int(rising[-1])
+        ends = np.concatenate([[low], x, [high]])
+        near = float(ends[k]), float(ends[k + 1])
+        series = np.polynomial.chebyshev.Chebyshev.fit(x, f, 7, domain=[low, high])
+        smooth = np.abs(series.coef[-2:]).max() <= 1e-10 * np.abs(series.coef).max()
+        if smooth:
+            roots = [r.real for r in series.roots() if abs(r.imag) < 1e-9 * (high - low) and low <= r.real <= high]
+            if len(roots) != 1:
+                return None
+            centre, slope = float(roots[0]), float(series.deriv()(roots[0]))
+            if abs(centre - previous) <= 1e-13 * axis.resolvent.spread:
+                mass = 1 / slope
+                centre = _recognised(centre, axis.resolvent.spread)
+                return Atom(centre, mass) if mass > _MASS else None
+            previous = centre
+            width = (high - low) / 20
+            low, high = centre - width, centre + 1.1 * width
+        else:
+            low, high = near
+        if high - low < 1e-12 * axis.resolvent.spread:
+            return None
+    return None
+
+
+def _recognised(x: float, spread: float) -> float:
+    """0, or the simple fraction that x is to within rounding."""
+    if abs(x) < 1e-12 * spread:
+        return 0.0
+    simple = float(Fraction(x).limit_denominator(1000))
+    return simple if abs(simple - x) <= 2e-14 * abs(x) else x
+
+
+def wynn(sequence: np.ndarray) -> float:
+    """The limit of a sequence that is a constant plus a sum of geometric terms (Wynn's epsilon algorithm)."""
+    best, error = float(sequence[-1]), float(abs(sequence[-1] - sequence[-2]))
+    previous, current = np.zeros(len(sequence) + 1), sequence.astype(float)
+    for k in range(len(sequence) - 1):
+        d = np.diff(current)
+        if np.any(d == 0):
+            return float(current[-1]) if k % 2 == 0 else best
+        previous, current = current, previous[1:-1] + 1 / d
+        if k % 2 == 1 and len(current) > 2:
+            spread = float(np.abs(current[-1] - current[-2]))
+            if spread < error:
+                best, error = float(current[-1]), spread
+    return best
+
+
