@@ -25,6 +25,7 @@ from .matrixlaws import BiInvariant, Haar, Invariant, Wishart
 from .program import Program, width_classes
 from .results import Estimate
 from .sample import sample
+from .solving import solve
 from .spectra.build import singular_values, spectrum
 from .spectra.law import Law
 from .verify import Verification, verify
@@ -73,6 +74,7 @@ __all__ = [
     "singular_values",
     "soft_threshold",
     "softplus",
+    "solve",
     "spectrum",
     "verify",
     "width_classes",

@@ -1,6 +1,6 @@
 """The closed set of instructions, and the sources of randomness they name.
 
-Four instructions act on vectors (`Init`, `MatVec`, `Apply`, `Combine`), two make scalars (`Parameter`, `Average`), and
+Five instructions act on vectors (`Init`, `MatVec`, `Apply`, `Combine`, `Solve`), two make scalars (`Parameter`, `Average`), and
 `Apply` on scalars is arithmetic.
 """
 
@@ -123,7 +123,19 @@ class Combine:
     detail: tuple[Any, ...] = ()
 
 
-Instruction = Init | MatVec | Apply | Average | Parameter | Combine
+@dataclass(frozen=True)
+class Solve:
+    """Unknown `index` of the linear program `system`; the arguments are its right-hand side and its coefficients.
+
+    `expression` is the matrix M of ``M x = v`` as it acts at finite width.
+    """
+
+    system: Any
+    expression: Any
+    index: int = 0
+
+
+Instruction = Init | MatVec | Apply | Average | Parameter | Combine | Solve
 
 
 @dataclass(frozen=True)

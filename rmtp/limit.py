@@ -19,6 +19,8 @@ import numpy as np
 
 from .axes import Along, combine, over_axes, stacked
 from .basis import Echelon
+from .dyson.implicit import Solution, solve_forms
+from .dyson.linear import LinearProgram
 from .ensembles import Number
 from .errors import (
     BadParameter,
@@ -45,6 +47,7 @@ from .instructions import (
     NormalGroup,
     Parameter,
     RandomMatrix,
+    Solve,
 )
 from .language import program as program_of
 from .laws import Atom, GaussianLaw
@@ -106,6 +109,7 @@ class MasterTheorem:
         self.parts: dict[int, tuple[Any, Any]] = {}  # line -> (Zhat, Zdot) of a MatVec
         self.notes: list[str] = []
         self._bases: dict[tuple[RandomMatrix, bool], tuple[Echelon, dict[int, tuple[Form, Form]]]] = {}
+        self._solved: dict[Any, Solution] = {}
         self._uses: dict[RandomMatrix, Uses] = {}
         self._groups: dict[IIDSource, NormalGroup] = {}
 
@@ -147,6 +151,9 @@ class MasterTheorem:
                 return self.given(value, swept)
             case Combine(kind=kind, detail=detail):
                 return combine(kind, detail, args)
+            case Solve(system=system, index=index):
+                scalars = [self.program.lines[a].is_scalar for a in line.args]
+                return self.z_solve(system, index, _as_forms(args, scalars))
 
     # -- Z-Init ---------------------------------------------------------------------------------
 
@@ -294,6 +301,37 @@ class MasterTheorem:
             if not is_zero(slope):
                 total = add(total, hats[a].basis, s2 * slope)
         return total
+
+    # -- Z-Solve --------------------------------------------------------------------------------
+
+    def z_solve(self, system: LinearProgram, index: int, args: Sequence[Form]) -> Form:
+        """The implicit program M x = v: its uses become hats like any others (`dyson.implicit`)."""
+        if self.options.exact:
+            raise NotExact("solve is computed in floating point", remedy="drop exact=True")
+        if self.options.dps is not None or self.naive or self.expect.sampler is not None:
+            raise UnsupportedOperation(
+                "solve with dps=, gradient_independence=True, or in a program that needs sampled points",
+                remedy="plain floats and expectations within reach of quadrature",
+            )
+        key = (system, tuple(form.key() for form in args))
+        if key not in self._solved:
+            width = len(system.space)
+            found = solve_forms(system, args[:width], args[width:], self.expect)
+            for use, x, hat, dot in found.uses:
+                self._register(use.matrix, use.transposed, x, hat, dot)
+            self._solved[key] = found
+        return self._solved[key].unknowns[index]
+
+    def _register(self, matrix: RandomMatrix, transposed: bool, x: Form, hat: Form, dot: Form) -> None:
+        """Let the basis of a matrix know the image of x."""
+        basis, images = self._bases.setdefault((matrix, transposed), (Echelon(), {}))
+        coordinates = dict(basis.coordinates(x))
+        new = [k for k in coordinates if k not in images]
+        for k, c in coordinates.items():
+            if k in images:
+                hat, dot = add(hat, images[k][0], -c), add(dot, images[k][1], -c)
+        for k in new:
+            images[k] = scale(hat, 1 / coordinates[k]), scale(dot, 1 / coordinates[k])
 
     # -- scalars --------------------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ GREY = "#777777"
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _CURVE_SAMPLES = 400_000
 _BINS = 600
+_SPECTRAL_POINTS = 400
+_STEEP = 0.01  # next to an infinite density, this share of an interval does not decide on the height of the axis
 _ATOM_SHARE = 1e-3  # a value that comes back in more than this share of the samples is an atom
 
 
@@ -65,8 +67,8 @@ def style() -> Iterator[None]:
         yield
 
 
-def figure(width: float = 7.2, height: float = 4.8) -> tuple[Any, Any]:
-    """A figure of its own with one Axes (inches), outside pyplot's list of open figures.
+def figure(width: float = 7.2, height: float = 4.8, rows: int = 1, cols: int = 1) -> tuple[Any, Any]:
+    """A figure of its own (inches), outside pyplot's list of open figures, with one Axes or an array of rows x cols.
 
     Examples
     --------
@@ -77,7 +79,7 @@ def figure(width: float = 7.2, height: float = 4.8) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(width, height), layout="constrained")
-    return fig, fig.subplots()
+    return fig, fig.subplots(rows, cols)
 
 
 def to_png_base64(fig: Any) -> str:
@@ -215,6 +217,190 @@ def _is_gaussian(law: Any) -> bool:
         sum(power for _, power in mono) <= 1 and all(isinstance(table[a], Hat | Initial) for a, _ in mono)
         for mono in law._form.terms
     )
+
+
+# ---------------------------------------------------------------------------------------------
+# laws of eigenvalues and singular values
+
+
+def spectral_law(
+    law: Any, ax: Any = None, width: int | None = 1000, rng: Any = 0, *, label: str = "limit", **line: Any
+) -> Any:
+    """The density of a spectral law with its atoms, over a histogram of one finite matrix.
+
+    Curve and histogram show the continuous part, both of area 1 minus the mass of the atoms. The points of the curve are as
+    dense as its edges need; where the density is infinite the vertical axis is cut. An atom is a stem, and a stem as high as
+    the axis would be mass 1. Outliers are triangles.
+
+    Parameters
+    ----------
+    law : Law
+    ax : Axes, optional
+    width : int or None
+        Base width of the matrix drawn; None draws none.
+    rng : Generator or int, optional
+        For the matrix.
+    label : str
+        Of the curve.
+    **line
+        Passed to ``ax.plot`` for the curve.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    UnsupportedOperation
+        If no matrix can be drawn because its law is known by moments or cumulants only; ``width=None`` helps.
+
+    Examples
+    --------
+    >>> import rmtp
+    >>> n = rmtp.Dim("n")
+    >>> ax = spectral_law(rmtp.spectrum(rmtp.GOE(n)), figure()[1], width=200)
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('eigenvalue', 'density')
+    """
+    curves, drawn = _spectral_curves(law), None if width is None else _apart_from_atoms(law, width, rng)
+    with _axes(ax) as axes:
+        top = axes.get_ylim()[1] if axes.has_data() else 0.0
+        if drawn is not None and len(drawn[0]):
+            values, total = drawn
+            counts, edges = np.histogram(values, bins=_spectral_bins(values))
+            _histogram(axes, counts, edges, total)
+        _spectral_lines(axes, [(x, rho) for x, rho, _ in curves], label, line)
+        _stems(axes, law)
+        top = max([top, *(1.2 * float(np.max(rho[seen], initial=0.0)) for _, rho, seen in curves)])
+        axes.set_ylim(0, top or 1.0)
+        _spectral_names(axes, law)
+    return axes
+
+
+def spectral_law_loglog(
+    law: Any, ax: Any = None, width: int | None = 1000, rng: Any = 0, *, label: str = "limit", **line: Any
+) -> Any:
+    """The density of a law on the positive axis, both axes logarithmic: a hard edge is a straight line of its exponent.
+
+    The histogram has bins of equal ratio. Atoms have no place here, and only what is right of ``1e-6`` of the largest
+    value is shown.
+
+    Parameters
+    ----------
+    law : Law
+    ax : Axes, optional
+    width : int or None
+    rng : Generator or int, optional
+    label : str
+    **line
+        As for `spectral_law`.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    BadParameter
+        If the law has no density on the positive axis.
+
+    Examples
+    --------
+    >>> import rmtp
+    >>> n = rmtp.Dim("n")
+    >>> ax = spectral_law_loglog(rmtp.singular_values(rmtp.Gaussian(n, n)), figure()[1], width=None)
+    >>> ax.get_xlabel(), ax.get_xscale()
+    ('singular value', 'log')
+    """
+    ends = [(max(a, 1e-6 * b), b) for a, b in law.support() if b > 0]
+    if not ends or not np.isfinite(ends[-1][1]):
+        raise BadParameter(f"{law!r} has no bounded density on the positive axis", remedy="spectral_law(law)")
+    shares = (1 - np.cos(np.pi * (np.arange(_SPECTRAL_POINTS) + 0.5) / _SPECTRAL_POINTS)) / 2
+    points = [a * (b / a) ** shares for a, b in ends]
+    drawn = None if width is None else _apart_from_atoms(law, width, rng)
+    with _axes(ax) as axes:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        if drawn is not None and np.any(drawn[0] > ends[0][0]):
+            values, total = drawn
+            shown = values[values > ends[0][0]]
+            counts, edges = np.histogram(shown, bins=np.geomspace(shown.min(), shown.max(), _spectral_bins(values) + 1))
+            _histogram(axes, counts, edges, total)
+        _spectral_lines(axes, [(x, law.pdf(x)) for x in points], label, line)
+        _spectral_names(axes, law)
+    return axes
+
+
+def _spectral_curves(law: Any) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Per interval of the support: points, density, and whether a point decides on the height of the axis."""
+    edges = law.edges
+    curves = []
+    for left, right in zip(edges[::2], edges[1::2]):
+        a, b = left.x, right.x
+        x = np.concatenate([a + (b - a) * _graded(left.exponent), b - (b - a) * _graded(right.exponent)[::-1]])
+        x = x[(x > a) & (x < b)]
+        rho, seen = law.pdf(x), np.ones(len(x), dtype=bool)
+        if left.exponent < 0:
+            seen &= x - a > _STEEP * (b - a)
+        if right.exponent < 0:
+            seen &= b - x > _STEEP * (b - a)
+        if left.exponent > 0:
+            x, rho, seen = np.append(a, x), np.append(0.0, rho), np.append(False, seen)
+        if right.exponent > 0:
+            x, rho, seen = np.append(x, b), np.append(rho, 0.0), np.append(seen, False)
+        curves.append((x, rho, seen))
+    return curves
+
+
+def _graded(exponent: float) -> np.ndarray:
+    """Distances from an edge up to half of the interval, closer next to it; equal masses next to an infinite density."""
+    u = (np.arange(_SPECTRAL_POINTS // 2) + 0.5) / (_SPECTRAL_POINTS // 2)
+    return u ** (1 / (1 + exponent) if exponent < -0.5 else 2) / 2
+
+
+def _apart_from_atoms(law: Any, width: int, rng: Any) -> tuple[np.ndarray, int]:
+    """The values of one finite matrix that are not at atoms, and how many there were with them."""
+    values = law.sample(positive(width, "width"), rng)
+    scale = np.abs(values).max(initial=0.0)
+    apart = np.ones(len(values), dtype=bool)
+    for atom in law.atoms:
+        apart &= np.abs(values - atom.x) > 1e-10 * scale
+    return values[apart], len(values)
+
+
+def _spectral_bins(values: np.ndarray) -> int:
+    return int(np.clip(len(values) / 20, 12, 60))  # eigenvalues repel, so that bins of twenty are smooth
+
+
+def _histogram(ax: Any, counts: np.ndarray, edges: np.ndarray, total: int) -> None:
+    heights, name = counts / (total * np.diff(edges)), f"one matrix, {total} values"
+    ax.stairs(heights, edges, fill=True, color=PALETTE[5], alpha=0.45, label=name)
+
+
+def _spectral_lines(ax: Any, curves: list[tuple[np.ndarray, np.ndarray]], label: str, line: Mapping[str, Any]) -> None:
+    for k, (x, rho) in enumerate(curves):
+        ax.plot(x, rho, **{"color": PALETTE[0], "label": label if k == 0 else None, **line})
+
+
+def _stems(ax: Any, law: Any) -> None:
+    heights = ax.get_xaxis_transform()  # x in data, height in shares of the axis
+    for k, atom in enumerate(law.atoms):
+        label = "atoms: height is mass" if k == 0 else None
+        ax.plot([atom.x, atom.x], [0, atom.mass], "-", color=PALETTE[1], linewidth=3, transform=heights, label=label)
+        ax.plot([atom.x], [atom.mass], "o", color=PALETTE[1], transform=heights, clip_on=False)
+        ax.annotate(
+            f"{atom.mass:.4g}", (atom.x, atom.mass), xycoords=heights, xytext=(8, -4), textcoords="offset points"
+        )  # fmt: skip
+    ax.margins(x=0.06)
+
+
+def _spectral_names(ax: Any, law: Any) -> None:
+    from .spectra.law import SingularLaw
+
+    ax.set_xlabel("singular value" if isinstance(law, SingularLaw) else "eigenvalue")
+    ax.set_ylabel("density")
+    if len(ax.get_legend_handles_labels()[0]) > 1:
+        ax.legend()
 
 
 # ---------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import evaluate
 from .ensembles import ENTRY_LAWS
 from .errors import BadParameter, RmtpError
 from .instructions import (
@@ -27,6 +28,7 @@ from .instructions import (
     NormalGroup,
     Parameter,
     RandomMatrix,
+    Solve,
 )
 from .language import program as program_of
 from .nonlinearity import Nonlinearity
@@ -145,12 +147,11 @@ def run(
     values: dict[int, Any] = {}
     outputs = set(program.outputs)
     for number, (line, dead, spent) in enumerate(zip(program.lines, *_lifetimes(program), strict=True)):
-        source = _source(line)
-        if source is not None and id(source) not in drawn:
-            drawn[id(source)] = draw(source, width, streams[id(source)], entries)
-        array = None if source is None else drawn[id(source)]
+        for source in _sources(line):
+            if id(source) not in drawn:
+                drawn[id(source)] = draw(source, width, streams[id(source)], entries)
         try:
-            values[number] = _value(line, array, [values[a] for a in line.args], width)
+            values[number] = _value(line, drawn, [values[a] for a in line.args], width)
         except RmtpError as error:
             raise error.located(program.where(number)) from None
         except Exception as error:  # a user's function that does not take arrays
@@ -158,8 +159,8 @@ def run(
             raise
         for old in dead - outputs:
             del values[old]
-        if spent:
-            del drawn[id(source)]
+        for old_source in spent:
+            del drawn[old_source]
     return [np.array(values[number], dtype=float) for number in program.outputs]
 
 
@@ -169,8 +170,7 @@ def run(
 
 def sources(program: Program) -> list[Source]:
     """The initial laws and matrices of a program, in order of first use."""
-    found = (_source(line) for line in program.lines)
-    return list({id(s): s for s in found if s is not None}.values())
+    return list({id(s): s for line in program.lines for s in _sources(line)}.values())
 
 
 def draw(source: Source, width: int, rng: np.random.Generator, entries: str | None = None) -> np.ndarray:
@@ -217,26 +217,29 @@ def _root(cov: np.ndarray) -> np.ndarray:
     return vectors * np.sqrt(np.clip(eigenvalues, 0, None))
 
 
-def _source(line: Line) -> Source | None:
+def _sources(line: Line) -> tuple[Source, ...]:
     match line.op:
         case Init(source=source):
-            return source
+            return (source,)
         case MatVec(matrix=matrix):
-            return matrix
-    return None
+            return (matrix,)
+        case Solve(system=system):
+            return tuple(system.matrices)
+    return ()
 
 
-def _lifetimes(program: Program) -> tuple[list[set[int]], list[bool]]:
-    """Per line: the lines that nothing uses after it, and whether its source is used for the last time."""
+def _lifetimes(program: Program) -> tuple[list[set[int]], list[set[int]]]:
+    """Per line: the lines that nothing uses after it, and the sources (by id) that are used for the last time."""
     seen: set[int] = set()
+    used: set[int] = set()
     dead: list[set[int]] = []
-    spent: list[bool] = []
+    spent: list[set[int]] = []
     for line in reversed(program.lines):
-        fresh = {a for a in line.args if a not in seen}
-        source = id(_source(line))
-        spent.append(_source(line) is not None and ~source not in seen)
-        dead.append(fresh)
-        seen |= fresh | {~source}  # ids as negative numbers, lines as natural ones
+        sources = {id(s) for s in _sources(line)}
+        dead.append({a for a in line.args if a not in seen})
+        spent.append(sources - used)
+        seen |= set(line.args)
+        used |= sources
     return dead[::-1], spent[::-1]
 
 
@@ -251,15 +254,20 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def _value(line: Line, drawn: np.ndarray | None, args: Sequence[Any], width: int) -> Any:
+def _value(line: Line, drawn: Mapping[int, np.ndarray], args: Sequence[Any], width: int) -> Any:
     """One instruction on arrays."""
     match line.op:
-        case Init(source=NormalGroup(), index=index) if drawn is not None:
-            return drawn if index is None else drawn[:, index]
-        case Init():
-            return drawn
-        case MatVec(transposed=transposed) if drawn is not None:
-            return np.tensordot(drawn.T if transposed else drawn, args[0], axes=1)
+        case Init(source=NormalGroup() as group, index=index):
+            array = drawn[id(group)]
+            return array if index is None else array[:, index]
+        case Init(source=source):
+            return drawn[id(source)]
+        case MatVec(matrix=matrix, transposed=transposed):
+            array = drawn[id(matrix)]
+            return np.tensordot(array.T if transposed else array, args[0], axes=1)
+        case Solve(system=system, expression=expression):
+            known = {id(node): value for node, value in zip(system.coefficients, args[1:], strict=True)}
+            return np.linalg.solve(evaluate(expression, width, drawn, known), args[0])
         case Apply(fn=Arithmetic(name="power", exponent=exponent)):
             return args[0] ** exponent
         case Apply(fn=Arithmetic(name=name)):

@@ -71,6 +71,8 @@ class Coefficients:
         The engine they belong to.
     """
 
+    negligible: Number = 1e-15  # a joint probability below it is rounding
+
     def __init__(self, forms: Sequence[Form], expect: Expectations) -> None:
         self.forms, self.expect, self.atoms = list(forms), expect, expect.atoms
         self._leaves = [self.atoms.form_leaves(f) for f in self.forms]
@@ -84,13 +86,17 @@ class Coefficients:
                 f"one coordinate depends on {len(rules)} independent diagonals with {size} joint values",
                 remedy="diagonals with fewer atoms, or multiplied into one vector first: diag(a * b)",
             )
-        weights = np.array([Fraction(1)], dtype=object)
+        weights = np.array([1], dtype=object)
         values: dict[int, np.ndarray] = {}
         for r in rules:
             values = {k: np.repeat(v, len(r.weights)) for k, v in values.items()}
             values |= {k: np.tile(v, len(weights)) for k, v in r.values.items()}
             weights = np.outer(weights, r.weights).ravel()
         return Rule(values, weights, all(r.finite for r in rules))
+
+    def array(self, rows: Sequence[Sequence[Number]]) -> list[np.ndarray]:
+        """Rows of numbers as arrays: of Fractions where all are rational."""
+        return _array(rows)
 
     def _independent(self, wanted: Sequence[int]) -> list[list[int]]:
         groups: list[tuple[list[int], list[int]]] = []
@@ -108,7 +114,7 @@ class Coefficients:
     def _joint(self, group: list[int], level: int) -> Rule:
         forms = [self.forms[k] for k in group]
         if all(f.is_constant for f in forms):
-            made = _array([[scalar(f.constant)] for f in forms])
+            made = self.array([[scalar(f.constant)] for f in forms])
             return Rule(dict(zip(group, made, strict=True)), np.array([Fraction(1)], dtype=object), True)
         leaves = finite_leaves(self.atoms, forms)
         if leaves is not None:
@@ -141,7 +147,7 @@ class Coefficients:
             for _, form in combination:
                 indicator = times(indicator, form)
             probability = scalar(self.expect.of_form(indicator))
-            if not is_rational(probability) and probability < 1e-15:
+            if not is_rational(probability) and probability < self.negligible:
                 continue
             for atoms in itertools.product(*draws):
                 weight = probability
@@ -150,10 +156,10 @@ class Coefficients:
                 if weight != 0:
                     weights.append(weight)
                     rows.append([value for value, _ in combination] + [value for value, _ in atoms])
-        columns = _array([[row[j] for row in rows] for j in range(len(leaves))])
+        columns = self.array([[row[j] for row in rows] for j in range(len(leaves))])
         total = sum(weights)
         share = [w / total for w in weights] if not all(map(is_rational, weights)) else weights
-        return _array([share])[0], dict(zip([*steps, *drawn], columns, strict=True))
+        return self.array([share])[0], dict(zip([*steps, *drawn], columns, strict=True))
 
     def _indicators(self, atom: Func) -> list[tuple[Number, Form]]:
         pieces = atom.fn.pieces
@@ -327,5 +333,6 @@ def _array(rows: Sequence[Sequence[Number]]) -> list[np.ndarray]:
     for row in rows:
         array = np.empty(len(row), dtype=object)
         array[:] = [_rational(x) for x in row]
-        out.append(array if all(map(is_rational, row)) else array.astype(float))
+        kept = all(is_rational(x) or hasattr(x, "context") for x in row)
+        out.append(array if kept else array.astype(float))
     return out

@@ -172,7 +172,7 @@ class Branch:
         else:
             return None
         if rational:
-            landed = self._close(u, z, zeta)
+            landed = self.close(u, z, zeta)
             if landed is None:
                 return None
             u = landed
@@ -184,7 +184,7 @@ class Branch:
         second = float(max(0.0, (excess[0] * z[0] - mean * z[0]).real))
         return u[:, :1], mean, float(np.sqrt(abs(second))) + 1e-12
 
-    def _close(self, u: np.ndarray, z: np.ndarray, zeta: np.ndarray) -> np.ndarray | None:
+    def close(self, u: np.ndarray, z: np.ndarray, zeta: np.ndarray) -> np.ndarray | None:
         """Take the shift of the inverses from far up to 0."""
         factor = 0.1
         current = zeta
@@ -361,5 +361,5 @@ class Branch:
             moved, ok = self.follow(u[:, rest], z[rest], then)
             u[:, rest[ok]], z[rest[ok]] = moved[:, ok], then[ok]
             factor[rest] = np.where(ok, factor[rest] ** 1.3, factor[rest] ** 0.5)
-            tiny = z[rest].imag < 1e-15 * np.maximum(np.abs(x[rest]), 1e-290)
+            tiny = (z[rest].imag < 1e-280) | (z[rest].imag < 1e-15 * np.maximum(np.abs(x[rest]), 1e-290))
             alive[rest[tiny | (factor[rest] > 0.98)]] = False

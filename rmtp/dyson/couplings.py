@@ -76,7 +76,7 @@ class Coupling:
         """1, or gamma = rows/cols for a use of W.T: the factor of the rows of Theta (theory, section 3)."""
         if not self.transposed[a] or self.matrix.ensemble.symmetric:
             return number(1)
-        return number(quotient(self.matrix.rows.ratio, self.matrix.cols.ratio))
+        return quotient(number(self.matrix.rows.ratio), number(self.matrix.cols.ratio))
 
     def joins(self, a: int, b: int) -> bool:
         """Theta joins opposite directions, or any two uses of a symmetric matrix."""
@@ -151,8 +151,8 @@ class Coupling:
         """The law counts min(rows, cols) singular values; the others, on the longer side, are zero and leave no trace in T."""
         if self.matrix.ensemble.symmetric:
             return number(1)
-        rows, cols = self.matrix.rows.ratio, self.matrix.cols.ratio
-        return number(quotient(min(rows, cols), cols if self.transposed[a] else rows))
+        rows, cols = number(self.matrix.rows.ratio), number(self.matrix.cols.ratio)
+        return quotient(min(rows, cols), cols if self.transposed[a] else rows)
 
 
 def quotient(a: Number, b: Number) -> Number:

@@ -247,3 +247,26 @@ def resolvent(m: Expression, symmetric: Any) -> LinearProgram:
         writer.unknowns[k] = Unknown(m.left[k], True, plus({}, image, -1))
     unknowns = tuple(u for u in writer.unknowns if u is not None)
     return LinearProgram(m.left, unknowns, tuple(writer.uses), tuple(writer.rank_ones), tuple(writer.coefficients))
+
+
+def equation(m: Expression, symmetric: Any) -> LinearProgram:
+    """The program of ``M x = v``: x comes first, with the shift -zeta that the branch is followed in.
+
+    Parameters
+    ----------
+    m : Expression
+        Self-adjoint.
+    symmetric : callable
+        As for `resolvent`.
+
+    Returns
+    -------
+    LinearProgram
+    """
+    writer = _Writer(symmetric)
+    writer.unknowns.extend([None] * len(m.left))
+    x: tuple[Linear, ...] = tuple({("u", k): ONE} for k in range(len(m.left)))
+    for k, image in enumerate(writer.apply(m, x)):
+        writer.unknowns[k] = Unknown(m.left[k], False, image)
+    unknowns = tuple(u for u in writer.unknowns if u is not None)
+    return LinearProgram(m.left, unknowns, tuple(writer.uses), tuple(writer.rank_ones), tuple(writer.coefficients))

@@ -15,6 +15,7 @@ from ..program import Program, lower
 from .coefficients import Coefficients
 from .couplings import finite, law_nodes
 from .continuation import Branch, Solved
+from .linear import LinearProgram
 from .linear import resolvent as written
 from .series import is_rational_system, moments
 from .system import System
@@ -37,7 +38,7 @@ class Resolvent:
         self.expression = expression
         for inner in inverses(expression):
             check_invertible(inner)
-        self.system = System(*_program(expression, exact=False))
+        self.system = System(*program_of(expression, Options()))
         self.finite = self.system.finite
         self.level = 0 if self.finite else _LEVELS[0]  # where paths are walked
         self.fine = self.level  # what the points met so far needed
@@ -176,7 +177,7 @@ class Resolvent:
         """The system over the rationals, if all data are rational."""
         if self._exact is None:
             try:
-                system = System(*_program(self.expression, exact=True))
+                system = System(*program_of(self.expression, Options(exact=True)))
             except NotExact:
                 return None
             if not system.finite or not is_rational_system(system, 0):
@@ -185,10 +186,11 @@ class Resolvent:
         return self._exact
 
 
-def _program(expression: Expression, exact: bool) -> tuple[Any, Coefficients]:
+def program_of(expression: Expression, options: Options) -> tuple[LinearProgram, Coefficients]:
+    """The linear program of the resolvent, and the law of its coefficients in the ring of `options`."""
     program = written(expression, is_symmetric)
     lines: Program = lower(list(program.coefficients))
-    walked = MasterTheorem(lines, Options(exact=exact)).run()
+    walked = MasterTheorem(lines, options).run()
     forms = [walked.values[k] for k in lines.outputs]
     for form, k in zip(forms, lines.outputs, strict=True):
         if form is None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..ensembles import Number
 from ..errors import NotConverged, UnsupportedOperation
-from .couplings import Coupling, Pair, law_nodes, spectral
+from .couplings import Coupling, Pair
 from .system import Component, System, Var
 
 Series = list[Any]
@@ -305,9 +305,8 @@ def is_rational_system(system: System, level: int) -> bool:
     for coupling in system.couplings:
         ensemble = coupling.matrix.ensemble
         data = [ensemble.cumulant(2), coupling.matrix.rows.ratio, coupling.matrix.cols.ratio]
-        if spectral(coupling.matrix):
-            values, weights = law_nodes(ensemble.law, level)
-            data += [*values, *weights]
+        if not ensemble.rational:
+            return False
         if any(not hasattr(x, "denominator") for x in data):
             return False
     return not any(not hasattr(s, "denominator") for s in system.shares)

@@ -184,7 +184,7 @@ class System:
         g, g_by_z = [zero] * len(outer), [zero] * len(outer)
         g_by_u: list[dict[int, Any]] = [{} for _ in outer]
         for c in self.components:
-            weights, solved = self._solve(c, theta, z, zeta, level, ring)
+            weights, solved = self.solutions(c, theta, z, zeta, level, ring)
 
             def mean(x: Any, weights: Any = weights) -> Any:
                 return (x * weights).sum(axis=-1)
@@ -231,10 +231,17 @@ class System:
         for k, x in dtheta.get(pair, {}).items():
             jacobian[row, k] = jacobian[row, k] + factor * x if (row, k) in jacobian else factor * x
 
-    def _solve(
-        self, c: Component, theta: dict[Pair, Any], z: Any, zeta: Any, level: int, ring: Ring
+    def solutions(
+        self,
+        c: Component,
+        theta: dict[Pair, Any],
+        z: Any,
+        zeta: Any,
+        level: int,
+        ring: Ring,
+        rows: Sequence[int] | None = None,
     ) -> tuple[Any, dict[Var, dict[Var, Any]]]:
-        """Solutions of one component with a source at every hat and at every unknown's equation."""
+        """Solutions of one component with a source at every hat and at every unknown's equation (or at the rows given)."""
         number = ring.number
         weights, constant, into = self.terms(c, level, ring)
         place = {v: k for k, v in enumerate(c.variables)}
@@ -254,10 +261,10 @@ class System:
                     term = x * t[..., None]
                     matrix[r, k] = matrix[r, k] + term if (r, k) in matrix else term + zero
         sources: list[tuple[Var, list[Any]]] = []
-        for b in c.hats:
+        for b in c.hats if rows is None else ():
             sources.append((("y", b), [-into[r, b] + zero if (r, b) in into else zero for r in range(len(c.rows))]))
         for r, (diagonal, _, _) in enumerate(c.rows):
-            if diagonal[0] == "u":
+            if diagonal[0] == "u" if rows is None else r in rows:
                 sources.append((diagonal, [zero + number(1) if k == r else zero for k in range(len(c.rows))]))
         if c.plan is None:
             c.order = _pivots(len(c.rows), matrix)
@@ -275,6 +282,13 @@ class System:
         return weights, {
             name: dict(zip(c.variables, column, strict=True)) for (name, _), column in zip(sources, columns, strict=True)
         }
+
+    def pointwise(self, c: Component, values: dict[int, np.ndarray], theta: dict[Pair, Any]) -> dict[Var, dict[Var, Any]]:
+        """Solutions of one component where its coefficients have the given values, at z = zeta = 0."""
+        size = len(next(iter(values.values())))
+        rule = Rule(values, np.full(size, 1.0 / size), True)
+        copy = Component(c.variables, c.rows, c.hats, c.coefficients, terms={("rule", -1): rule}, plan=c.plan, order=c.order)
+        return self.solutions(copy, theta, np.zeros(1), np.zeros(1), -1, DOUBLE)[1]
 
     def _jacobian_structure(self) -> set[Pair]:
         entries: set[Pair] = {(k, k) for k in range(len(self.pairs))}

@@ -130,6 +130,10 @@ class Expectations:
             self.note(found[1])
         return found[0]
 
+    def give_cov(self, a: int, b: int, value: Number) -> None:
+        """Set a covariance that follows from a fixed point and not from the bases of the hats one by one."""
+        self._cov[(a, b) if a <= b else (b, a)] = (value, METHODS.index("quadrature"))
+
     def _resolve(self, key: tuple[int, int]) -> None:
         stack = [key]
         while stack:

@@ -9,7 +9,7 @@ A panel that does not converge (a singularity that was not recognised) is cut in
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -21,16 +21,14 @@ from .support import Interval
 
 _ORDERS = (20, 40, 80, 160)
 _TOLERANCE = 3e-11
-_ROUGH = 1e-9  # next to a hard edge with logarithms
 _CUTS = 45
 _MAX_PANELS = 400
-_SMOOTH = 6
-_SHALLOW = 1e-16  # nearer to a hard edge with logarithms there are no digits left
+_SMOOTH = 6.0
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One piece of an interval: x = a + (b - a) I_u(qa, qb), with rho x' as a Legendre series in 2u - 1.
+    """One piece of an interval: x = a + (b - a) I_v(qa, qb), v = v0 + (v1 - v0) u, with rho x'(u) as a Legendre series in 2u - 1.
 
     Attributes
     ----------
@@ -51,6 +49,7 @@ class Panel:
     weights: np.ndarray
     series: np.ndarray
     below: float
+    span: tuple[float, float] = (0.0, 1.0)
 
     @property
     def mass(self) -> float:
@@ -58,7 +57,14 @@ class Panel:
 
     def place(self, u: np.ndarray) -> np.ndarray:
         """x(u), relative to the nearer end."""
-        return placed(self.a, self.b, self.qa, self.qb, u)
+        v0, v1 = self.span
+        return placed(self.a, self.b, self.qa, self.qb, v0 + (v1 - v0) * u)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The x at u = 0 and u = 1."""
+        x = self.place(np.array([0.0, 1.0]))
+        return float(x[0]), float(x[1])
 
     def where(self, x: np.ndarray) -> np.ndarray:
         """u(x)."""
@@ -66,7 +72,8 @@ class Panel:
         rest = np.clip((self.b - x) / (self.b - self.a), 0.0, 1.0)
         low = special.betaincinv(self.qa, self.qb, np.minimum(share, 0.5))
         high = 1 - special.betaincinv(self.qb, self.qa, np.minimum(rest, 0.5))
-        return np.where(share < 0.5, low, high)
+        v0, v1 = self.span
+        return np.clip((np.where(share < 0.5, low, high) - v0) / (v1 - v0), 0.0, 1.0)
 
     def mass_below(self, u: np.ndarray) -> np.ndarray:
         """Mass of the panel left of x(u)."""
@@ -81,7 +88,19 @@ def placed(a: float, b: float, qa: float, qb: float, u: np.ndarray) -> np.ndarra
     return np.where(u < 0.5, low, high)
 
 
-def build(intervals: list[Interval], density: Callable[[np.ndarray], np.ndarray], pure: bool = True) -> list[Panel]:
+@dataclass(frozen=True)
+class Stub:
+    """The part of an interval within `reach` of a hard edge at 0, known by its mass (atom not counted) and its end only."""
+
+    reach: float
+    mass: float
+
+
+def build(
+    intervals: list[Interval],
+    density: Callable[[np.ndarray], np.ndarray],
+    stub: Callable[[float, bool], Stub] | None = None,
+) -> list[Panel]:
     """Panels for all intervals.
 
     Parameters
@@ -89,9 +108,10 @@ def build(intervals: list[Interval], density: Callable[[np.ndarray], np.ndarray]
     intervals : list of Interval
     density : callable
         rho at points inside; nan where it is not known.
-    pure : bool
-        Whether edges are pure powers. Coefficients of a continuous law put logarithms next to a hard edge; a higher power of u
-        then leaves a function smooth enough.
+    stub : callable, optional
+        Coefficients of a continuous law put logarithms next to a hard edge at 0, and no power of u makes that analytic. Then this
+        gives, for the length of an interval and the side of 0 it lies on, a neighbourhood of 0 to be treated as a power law of
+        the right mass.
 
     Returns
     -------
@@ -102,71 +122,84 @@ def build(intervals: list[Interval], density: Callable[[np.ndarray], np.ndarray]
     NotConverged
         If the density does not become smooth in pieces.
     """
-    jobs = [(i.left.x, i.right.x, _power(i.left.exponent, pure), _power(i.right.exponent, pure), 0, 0) for i in intervals]
-    done: list[tuple[Any, ...]] = []
+    jobs, done = [], []
+    for i in intervals:
+        a, b, qa, qb = i.left.x, i.right.x, _power(i.left.exponent), _power(i.right.exponent)
+        span = (0.0, 1.0)
+        if stub is not None and ((a == 0 and i.left.exponent < 0) or (b == 0 and i.right.exponent < 0)):
+            right = a == 0
+            small = stub(b - a, right)
+            if right:
+                qa = max(qa, _SMOOTH)
+                span = (float(special.betaincinv(qa, qb, small.reach / (b - a))), 1.0)
+            else:
+                qb = max(qb, _SMOOTH)
+                span = (0.0, 1 - float(special.betaincinv(qb, qa, small.reach / (b - a))))
+            done.append(_power_law(small, float(density(np.array([small.reach if right else -small.reach]))[0]), right))
+        jobs.append((a, b, qa, qb, span, 0, 0))
     while jobs:
-        made = _tried(jobs, density, _TOLERANCE if pure else _ROUGH)
+        made = _tried(jobs, density)
         jobs = []
         for job, panel in made:
-            a, b, qa, qb, order, cuts = job
+            a, b, qa, qb, span, order, cuts = job
             if panel is not None:
                 done.append(panel)
             elif order + 1 < len(_ORDERS):
-                jobs.append((a, b, qa, qb, order + 1, cuts))
+                jobs.append((a, b, qa, qb, span, order + 1, cuts))
             elif cuts < _CUTS and len(done) + len(jobs) < _MAX_PANELS:
-                middle = (a + b) / 2
-                jobs += [(a, middle, qa, 1.0, 1, cuts + 1), (middle, b, 1.0, qb, 1, cuts + 1)]
+                if span == (0.0, 1.0):
+                    middle = (a + b) / 2
+                    jobs += [(a, middle, qa, 1.0, span, 1, cuts + 1), (middle, b, 1.0, qb, span, 1, cuts + 1)]
+                else:
+                    middle = sum(span) / 2
+                    jobs += [(a, b, qa, qb, s, 1, cuts + 1) for s in ((span[0], middle), (middle, span[1]))]
             else:
                 raise NotConverged(
                     f"the density near {a:.6g} has a singularity that was not resolved",
                     remedy="stieltjes(z) off the real axis is still right; report the expression",
                 )
     out, below = [], 0.0
-    for a, b, qa, qb, x, rho, weights, series in sorted(done, key=lambda p: p[0]):
-        out.append(Panel(a, b, qa, qb, x, rho, weights, series, below))
-        below += float(weights.sum())
+    for panel in sorted(done, key=lambda p: p.ends[0]):
+        out.append(replace(panel, below=below))
+        below += panel.mass
     return out
 
 
-def _tried(
-    jobs: list[Any], density: Callable[[np.ndarray], np.ndarray], tolerance: float
-) -> list[tuple[Any, Any]]:
-    rules = [np.polynomial.legendre.leggauss(_ORDERS[job[4]]) for job in jobs]
-    us = [(t + 1) / 2 for t, _ in rules]
-    xs = [placed(job[0], job[1], job[2], job[3], u) for job, u in zip(jobs, us, strict=True)]
-    flat = np.concatenate(xs)
-    reach = _SHALLOW * max(abs(job[1]) for job in jobs) if tolerance > _TOLERANCE else 0.0
-    values_ = np.full(flat.shape, np.nan)
-    near = np.abs(flat) >= reach
-    values_[near] = density(flat[near])
-    rho = np.split(values_, np.cumsum([len(x) for x in xs])[:-1])
-    out = []
-    for job, (t, w), u, x, r in zip(jobs, rules, us, xs, rho, strict=True):
-        a, b, qa, qb = job[:4]
-        slope = (b - a) * u ** (qa - 1) * (1 - u) ** (qb - 1) / special.beta(qa, qb)
-        values = r * slope
-        if np.isnan(values).any():  # next to a singularity digits run out before the mass does: the power law goes on
-            lost = np.isnan(values)
+def _power_law(small: Stub, rho: float, right: bool) -> Panel:
+    """c x**p on (0, reach] with the given mass and density at its end: in x = reach u**(1/(p+1)) it is uniform."""
+    q = max(small.mass / max(rho * small.reach, 1e-300), 1e-3)
+    t, w = np.polynomial.legendre.leggauss(_ORDERS[0])
+    u = (t + 1) / 2
+    a, b, qa, qb = (0.0, small.reach, q, 1.0) if right else (-small.reach, 0.0, 1.0, q)
+    x = placed(a, b, qa, qb, u)
+    share = np.abs(x) / small.reach
+    return Panel(a, b, qa, qb, x, rho * share ** (1 / q - 1), small.mass * w / 2, np.array([small.mass]), 0.0)
+
+
+def _tried(jobs: list[Any], density: Callable[[np.ndarray], np.ndarray]) -> list[tuple[Any, Panel | None]]:
+    rules = [np.polynomial.legendre.leggauss(_ORDERS[job[5]]) for job in jobs]
+    us = [job[4][0] + (job[4][1] - job[4][0]) * (t + 1) / 2 for job, (t, _) in zip(jobs, rules, strict=True)]
+    xs = [placed(*job[:4], u) for job, u in zip(jobs, us, strict=True)]
+    rhos = np.split(density(np.concatenate(xs)), np.cumsum([len(x) for x in xs])[:-1])
+    out: list[tuple[Any, Panel | None]] = []
+    for job, (t, w), u, x, rho in zip(jobs, rules, us, xs, rhos, strict=True):
+        a, b, qa, qb, span = job[:5]
+        slope = (span[1] - span[0]) * (b - a) * u ** (qa - 1) * (1 - u) ** (qb - 1) / special.beta(qa, qb)
+        values, order = rho * slope, len(t)
+        lost = np.isnan(values)
+        if lost.any():  # next to a singularity digits run out before the mass does: the power law goes on
             known = np.flatnonzero(~lost)
-            if len(known) < order_needed(len(t)) or np.any(lost[known[0] : known[-1]]):
+            if len(known) < order - order // 4 or np.any(lost[known[0] : known[-1]]):
                 out.append((job, None))
                 continue
-            r = _continued(x, r, lost, a, b)
-            values = r * slope
-        order = len(t)
+            rho = _continued(x, rho, lost, a, b)
+            values = rho * slope
         basis = np.polynomial.legendre.legvander(t, order - 1)
         series = (basis * (w * values)[:, None]).sum(axis=0) * (2 * np.arange(order) + 1) / 2
-        tail = np.abs(series[-order // 5 :]).max()
-        size = np.abs(series).max()
-        fine = tail <= tolerance * size or tail <= 1e-14
-        panel = (a, b, qa, qb, x, r, values * w / 2, series) if fine else None
-        out.append((job, panel))
+        tail, size = np.abs(series[-order // 5 :]).max(), np.abs(series).max()
+        fine = tail <= _TOLERANCE * size or tail <= 1e-14
+        out.append((job, Panel(a, b, qa, qb, x, rho, values * w / 2, series, 0.0, span) if fine else None))
     return out
-
-
-def order_needed(order: int) -> int:
-    """How many nodes of a panel must be known."""
-    return order - order // 4
 
 
 def _continued(x: np.ndarray, rho: np.ndarray, lost: np.ndarray, a: float, b: float) -> np.ndarray:
@@ -182,22 +215,20 @@ def _continued(x: np.ndarray, rho: np.ndarray, lost: np.ndarray, a: float, b: fl
     return out
 
 
-def _power(exponent: float, pure: bool) -> float:
-    """The q in which the density is a series: the denominator of the exponent, or a multiple."""
+def _power(exponent: float) -> float:
+    """The q in which the density is a series: the denominator of the exponent."""
     if not np.isfinite(exponent):
         return 1.0
-    q = max(1, Fraction(exponent).limit_denominator(200).denominator)
-    if exponent < 0 and not pure:
-        q *= -(-_SMOOTH // q)
-    return float(q)
+    return float(max(1, Fraction(exponent).limit_denominator(200).denominator))
 
 
 def evaluate_cdf(panels: list[Panel], x: np.ndarray) -> np.ndarray:
     """Mass of the continuous part left of x."""
     out = np.zeros(x.shape)
     for p in panels:
-        inside = (x > p.a) & (x < p.b)
-        out = np.where(x >= p.b, p.below + p.mass, out)
+        low, high = p.ends
+        inside = (x > low) & (x < high)
+        out = np.where(x >= high, p.below + p.mass, out)
         if inside.any():
             out[inside] = p.below + np.clip(p.mass_below(p.where(x[inside])), 0.0, p.mass)
     return out
@@ -205,7 +236,7 @@ def evaluate_cdf(panels: list[Panel], x: np.ndarray) -> np.ndarray:
 
 def invert_cdf(panels: list[Panel], mass: np.ndarray) -> np.ndarray:
     """x with the given mass of the continuous part left of it."""
-    out = np.full(mass.shape, panels[0].a)
+    out = np.full(mass.shape, panels[0].ends[0])
     for p in panels:
         mine = (mass > p.below) & (mass <= p.below + p.mass)
         if not mine.any():
@@ -225,5 +256,5 @@ def invert_cdf(panels: list[Panel], mass: np.ndarray) -> np.ndarray:
                 break
             u = new
         out[mine] = p.place(u)
-    out[mass > panels[-1].below + panels[-1].mass] = panels[-1].b
+    out[mass > panels[-1].below + panels[-1].mass] = panels[-1].ends[1]
     return out

@@ -18,11 +18,12 @@ from ..laws import CoordinateLaw
 from ..matrices import Expression
 from ..matrixlaws import Invariant
 from ..sample import generator, positive
-from .density import Panel, build, evaluate_cdf, invert_cdf
+from .density import Panel, Stub, build, evaluate_cdf, invert_cdf
 from .support import Atom, Axis, Edge, Interval, find
 
 _MASS_ERROR = 1e-8
 _REFINEMENTS = 3
+_REACH = 1e-9  # of a support: how near 0 an edge with logarithms is followed
 
 
 class Law:
@@ -120,7 +121,7 @@ class Law:
         return _shaped(out, shape)
 
     def _end_value(self, x: float) -> float:
-        panel = next(p for p in self._structure[2] if x in (p.a, p.b))
+        panel = next(p for p in self._structure[2] if x in p.ends)
         left = x == panel.a
         slope = (panel.b - panel.a) * (panel.qb if left else panel.qa)  # dx/du at an end whose own power is 1
         return float(np.polynomial.legendre.legval(-1.0 if left else 1.0, panel.series) / slope)
@@ -273,7 +274,7 @@ class SpectralLaw(Law):
         for refine in range(_REFINEMENTS):
             intervals, atoms = find(self.resolvent, refine)
             try:
-                panels = build(intervals, self._density, self.resolvent.finite)
+                panels = build(intervals, self._density, self._stub(intervals, atoms))
             except NotConverged:
                 if refine == _REFINEMENTS - 1:
                     raise
@@ -286,6 +287,26 @@ class SpectralLaw(Law):
             where=self.text,
             remedy="stieltjes(z) off the real axis is still right; report the expression",
         )
+
+    def _stub(self, intervals: list[Interval], atoms: list[Atom]) -> Callable[[float, bool], Stub] | None:
+        """Mass next to 0 from the half circle around it, ``(1/pi) Im int_0^pi g(z) i z d theta``."""
+        if self.resolvent.finite:
+            return None
+        at_zero = sum(a.mass for a in atoms if a.x == 0)
+        both = any(i.left.x == 0 for i in intervals) and any(i.right.x == 0 for i in intervals)
+
+        def stub(length: float, right: bool) -> Stub:
+            reach = _REACH * length
+            t, w = np.polynomial.legendre.leggauss(32)
+            z = reach * np.exp(1j * np.pi * (t + 1) / 2)
+            g = self.resolvent.mean_of(self.resolvent.solve(z).g)
+            mass = float((g * 1j * z * w).imag.sum() / 2) - at_zero
+            if both:
+                sides = self._density(np.array([reach, -reach]))
+                mass *= sides[0 if right else 1] / sides.sum()
+            return Stub(reach, mass)
+
+        return stub
 
     def _diagonal_atoms(self) -> list[Atom] | None:
         """An expression without random matrices is a diagonal, whose law is that of its entries."""
@@ -449,7 +470,8 @@ class SingularLaw(Law):
         for i in intervals:
             left = Edge(max(i.left.x, 0.0) ** 0.5, 2 * i.left.exponent + 1 if i.left.x <= 0 else i.left.exponent)
             roots.append(Interval(left, Edge(i.right.x**0.5, i.right.exponent)))
-        panels = build(roots, self._density, self.square.resolvent.finite)
+        square = self.square._stub(intervals, atoms)
+        panels = build(roots, self._density, square and (lambda length, right: _rooted(square, length)))
         return roots, [Atom(max(a.x, 0.0) ** 0.5, a.mass) for a in atoms], panels
 
     def _density(self, x: np.ndarray) -> np.ndarray:
@@ -540,6 +562,11 @@ def free_product(law: Law, other: Any) -> Law:
         )
     n = Dim("n")
     return SpectralLaw(Invariant(n, law) @ Invariant(n, second), factors=(law, second))
+
+
+def _rooted(square: Callable[[float, bool], Stub], length: float) -> Stub:
+    small = square(length**2, True)
+    return Stub(small.reach**0.5, small.mass)
 
 
 def _positive(law: Law) -> bool:

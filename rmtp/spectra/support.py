@@ -306,7 +306,7 @@ def _square_root_edge(axis: Axis, outside: float, inside: float) -> Edge | None:
             ends = sorted((outside - unit, inside + 0.5 * unit))
             inner = [r for r in roots if ends[0] <= r <= ends[1]]
             if len(inner) == 1:
-                return Edge(_recognised(float(inner[0]), axis.resolvent.spread), exponent)
+                return Edge(recognised(float(inner[0]), axis.resolvent.spread), exponent)
     return None
 
 
@@ -506,7 +506,7 @@ def _pole(axis: Axis, low: float, high: float) -> Atom | None:
             centre, slope = float(roots[0]), float(series.deriv()(roots[0]))
             if abs(centre - previous) <= 1e-13 * axis.resolvent.spread:
                 mass = 1 / slope
-                centre = _recognised(centre, axis.resolvent.spread)
+                centre = recognised(centre, axis.resolvent.spread)
                 return Atom(centre, mass) if mass > _MASS else None
             previous = centre
             width = (high - low) / 20
@@ -518,7 +518,7 @@ def _pole(axis: Axis, low: float, high: float) -> Atom | None:
     return None
 
 
-def _recognised(x: float, spread: float) -> float:
+def recognised(x: float, spread: float) -> float:
     """0, or the simple fraction that x is to within rounding."""
     if abs(x) < 1e-12 * spread:
         return 0.0
