@@ -8,10 +8,15 @@ other. Where the alternative samples finite matrices, it is charged for reaching
 from __future__ import annotations
 
 import argparse
+import json
 import math
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,6 +69,46 @@ def sampled(
     took, values = seconds(lambda: [trial(width, rng) for _ in range(2)])
     how = f"time from 2 trials at n = {width}; spread from {trials} trials at n = {SMALL}, scaled by n^(-1/2)"
     return Sampling(width, took / 2, spread, float(np.mean(values)), how)
+
+
+@dataclass(frozen=True)
+class Rival:
+    """What another package made of a task: seconds and a value, or a line that says why there is none."""
+
+    seconds: float
+    value: Any
+    missing: str = ""
+
+
+def rival(task: str, given: dict[str, Any], budget: float = 60.0) -> Rival:
+    """A task of rivals.py, in the first interpreter that has the package.
+
+    Interpreters are those of the environment variable RIVALS (a list of paths to python, joined by os.pathsep; packages whose
+    requirements exclude each other need one each), then this one.
+    """
+    module = task.partition("_")[0]
+    package = "scikit-rmt" if module == "skrmt" else module
+    listed = [p for p in os.environ.get("RIVALS", "").split(os.pathsep) if p]
+    for python in [*listed, sys.executable]:
+        worker = Path(__file__).with_name("rivals.py")
+        try:
+            done = subprocess.run(
+                [python, worker, task],
+                input=json.dumps(given),
+                capture_output=True,
+                text=True,
+                timeout=budget,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return Rival(math.nan, None, f"{package}: no answer within {budget:.0f} s.")
+        if done.returncode:
+            reason = done.stderr.strip().splitlines()[-1:] or ["no message"]
+            return Rival(math.nan, None, f"{package}: failed with {reason[0][:100]}.")
+        made = json.loads(done.stdout)
+        if "missing" not in made:
+            return Rival(made["seconds"], made["value"])
+    return Rival(math.nan, None, f"{package}: skipped, it is not installed (see RIVALS in common.py).")
 
 
 def duration(value: float) -> str:

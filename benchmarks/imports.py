@@ -29,7 +29,9 @@ def main(quick: bool = False) -> str:
             times[name] = min(times[name], fresh(statement))
     loaded = subprocess.run(
         [sys.executable, "-c", "import sys, rmtp; print('matplotlib' in sys.modules)"],
-        check=True, capture_output=True, text=True,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout.strip()
     remark = "matplotlib is loaded" if loaded == "True" else "matplotlib is not loaded"
     return table("Import time", [(name, t, remark if "rmtp" in name else "") for name, t in times.items()])

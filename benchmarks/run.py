@@ -1,6 +1,6 @@
 """All benchmarks, one after the other, into RESULTS.md.
 
-    python benchmarks/run.py [--quick]
+python benchmarks/run.py [--quick]
 """
 
 from __future__ import annotations
@@ -12,17 +12,34 @@ import time
 from pathlib import Path
 
 import amp
+import anticommutator
+import exact_moments
+import free_sum
 import imports
 import ista
 import lowering
 import marchenko_pastur
+import marchenko_pastur_density
 import mixed
 import numpy
+import products
 import scipy
 
 import rmtp
 
-BENCHMARKS = (lowering, marchenko_pastur, amp, ista, mixed, imports)
+BENCHMARKS = (
+    lowering,
+    marchenko_pastur,
+    amp,
+    ista,
+    mixed,
+    exact_moments,
+    anticommutator,
+    products,
+    free_sum,
+    marchenko_pastur_density,
+    imports,
+)
 
 
 def main() -> None:

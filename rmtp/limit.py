@@ -530,6 +530,8 @@ def _points(options: Options) -> int:
 
 def _answers(program: Program, options: Options, naive: bool, handles: Sequence[Node]) -> list[Any]:
     shape = sweep_shape(program)
+    if shape and any(isinstance(line.op, Solve) for line in program.lines):
+        return _one_by_one(program, options, naive, handles, shape)
     walked = MasterTheorem(program, options, naive).run()
     open_ = [k for k, number in enumerate(program.outputs) if walked.values[number] is None]
     out = [
@@ -544,6 +546,19 @@ def _answers(program: Program, options: Options, naive: bool, handles: Sequence[
     if options.budget is not None:
         _check_reached(out, options)
     return out
+
+
+def _one_by_one(
+    program: Program, options: Options, naive: bool, handles: Sequence[Node], shape: tuple[int, ...]
+) -> list[Any]:
+    """A sweep of a program with a solve: one fixed point per value."""
+    if any(not program.lines[k].is_scalar for k in program.outputs):
+        raise UnsupportedOperation("the law of a vector over a sweep with a solve", remedy="ask for averages")
+    columns = [
+        _answers(at_point(program, shape, index), options, naive, handles)
+        for index in progress(list(np.ndindex(shape)), "sweep")
+    ]
+    return [stacked([column[k] for column in columns], shape) for k in range(len(handles))]
 
 
 def _on_points(program: Program, options: Options, naive: bool, handles: Sequence[Node]) -> list[Any]:

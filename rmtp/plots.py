@@ -389,8 +389,11 @@ def _stems(ax: Any, law: Any) -> None:
         ax.plot([atom.x, atom.x], [0, atom.mass], "-", color=PALETTE[1], linewidth=3, transform=heights, label=label)
         ax.plot([atom.x], [atom.mass], "o", color=PALETTE[1], transform=heights, clip_on=False)
         ax.annotate(
-            f"{atom.mass:.4g}", (atom.x, atom.mass), xycoords=heights, xytext=(8, -4), textcoords="offset points"
+            f"mass {atom.mass:.4g}", (atom.x, atom.mass), xycoords=heights, xytext=(8, -4), textcoords="offset points"
         )  # fmt: skip
+    outliers = [o.x for o in getattr(law, "outliers", ())]
+    if outliers:
+        ax.plot(outliers, np.full(len(outliers), 0.03), "v", color=PALETTE[2], ms=11, transform=heights, label="outliers")
     ax.margins(x=0.06)
 
 
@@ -398,7 +401,7 @@ def _spectral_names(ax: Any, law: Any) -> None:
     from .spectra.law import SingularLaw
 
     ax.set_xlabel("singular value" if isinstance(law, SingularLaw) else "eigenvalue")
-    ax.set_ylabel("density")
+    ax.set_ylabel("density" if law.edges else "mass")
     if len(ax.get_legend_handles_labels()[0]) > 1:
         ax.legend()
 

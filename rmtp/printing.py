@@ -26,6 +26,7 @@ from .instructions import (
     NormalGroup,
     Parameter,
     RandomMatrix,
+    Solve,
 )
 from .laws import describe
 from .nonlinearity import Nonlinearity
@@ -166,6 +167,9 @@ def _right_hand_side(
         case MatVec():
             name = matrix_name(line.op, matrices, latex)
             return (f"{name} {arg(0, 2)}", 2) if latex else (f"{name} @ {arg(0, 2)}", 2)
+        case Solve(expression=expression):
+            shown = r"\mathrm{solve}" if latex else "solve"
+            return f"{shown}({expression!r}, {arg(0)})", 9
         case Average():
             return (rf"\langle {arg(0)} \rangle" if latex else f"mean({arg(0)})"), 9
         case Parameter(value=value):
@@ -300,6 +304,8 @@ def handle_text(handle: Any, depth: int = 3) -> str:
             return number_text(value)
         case MatVec():
             return f"{matrix_name(handle.op, {}, False)} @ {parts[0]}"
+        case Solve(expression=expression):
+            return f"solve({expression!r}, {parts[0]})"
         case Average():
             return f"mean({parts[0]})"
         case Apply(fn=Arithmetic(name="power", exponent=k)):

@@ -10,7 +10,7 @@ import numpy as np
 
 from .ensembles import Dim, Number
 from .errors import BadParameter
-from .instructions import ConstantSource, IIDSource, Init, Line, MatVec, NormalGroup, Parameter, RandomMatrix
+from .instructions import ConstantSource, IIDSource, Init, Line, MatVec, NormalGroup, Parameter, RandomMatrix, Solve
 from .program import Program
 
 
@@ -20,9 +20,18 @@ def _swept(program: Program) -> Iterator[np.ndarray]:
             case Parameter(value=value, swept=True):
                 yield value
             case MatVec(matrix=matrix):
-                for value in (matrix.ensemble.variance, matrix.rows.ratio, matrix.cols.ratio):
-                    if isinstance(value, np.ndarray):
-                        yield value
+                yield from (value for value in _data(matrix) if isinstance(value, np.ndarray))
+            case Solve(system=system):
+                for matrix in system.matrices:
+                    if any(isinstance(value, np.ndarray) for value in _data(matrix)):
+                        raise BadParameter(
+                            "a swept variance or ratio in a solve",
+                            remedy="one call per value; swept scalars, as in solve(M + lam * eye, v), are fine",
+                        )
+
+
+def _data(matrix: RandomMatrix) -> tuple[Number, ...]:
+    return matrix.ensemble.variance, matrix.rows.ratio, matrix.cols.ratio
 
 
 def sweep_shape(program: Program) -> tuple[int, ...]:
@@ -50,6 +59,8 @@ def at_point(program: Program, shape: tuple[int, ...], index: tuple[int, ...]) -
         return Dim(d.name, pick(d.ratio)) if isinstance(d.ratio, np.ndarray) else d
 
     def matrix(m: RandomMatrix) -> RandomMatrix:
+        if not any(isinstance(v, np.ndarray) for v in _data(m)):
+            return m  # the same object: a solve of the program may hold it too
         if id(m) not in made:
             ensemble = replace(m.ensemble, variance=pick(m.ensemble.variance))
             made[id(m)] = replace(m, rows=dim(m.rows), cols=dim(m.cols), ensemble=ensemble)

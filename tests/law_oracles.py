@@ -66,10 +66,11 @@ class Oracle:
         point of mass; g is analytic there, and continues through an inner point of the support."""
         centre = min(float(a) for a in [*self.atoms, *(p for p, _ in self.support)])
         radius = float(x) - centre
-        nodes, weights = np.polynomial.legendre.leggauss(48)
-        turn = np.exp(1j * math.pi * (nodes + 1) / 2)
+        nodes, weights = np.polynomial.legendre.leggauss(40)
+        s = (nodes + 1) / 2
+        turn = np.exp(1j * math.pi * s**2)  # slow at x, where an edge may be near
         values = np.array([complex(self.branch.at(complex(centre + radius * e), 15)) for e in turn])
-        return float(np.imag(np.sum(weights * values * radius * 1j * turn)) / 2)
+        return float(np.imag(np.sum(weights * s * values * radius * 1j * turn)))
 
     @property
     def exponents(self) -> dict[float, float]:

@@ -24,7 +24,11 @@ ORDER = [
     *("expect.wick", "expect.pieces", "expect.piecewise", "expect.hermite", "expect.closed"),
     *("expect.integrand", "expect.closed_forms", "expect.quadrature", "expect.sobol"),
     *("expect.multiprecision", "expect.stein", "expect.engine"),
-    *("sample", "plots", "zlaw", "uses", "limit", "verify"),
+    *("arrays", "sample", "dense", "plots", "zlaw", "uses"),
+    *("dyson", "dyson.linear", "dyson.coefficients", "dyson.elimination", "dyson.couplings", "dyson.system"),
+    *("dyson.continuation", "dyson.series", "dyson.implicit", "limit", "solving", "verify"),
+    *("dyson.resolvent", "dyson.precision", "spectra", "spectra.support", "spectra.density"),
+    *("spectra.transforms", "spectra.symbols", "spectra.equation", "spectra.outliers", "spectra.law", "spectra.build"),
     *("reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}

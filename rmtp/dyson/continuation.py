@@ -68,10 +68,10 @@ class Branch:
 
     def step(self, made: Evaluation, right: list[Any]) -> np.ndarray:
         """Solutions of J d = right; where elimination without pivots fails, a dense solve with them."""
-        shape = np.shape(made.residual[0]) if made.residual else ()
+        shape = np.shape(made.g[0])
         with np.errstate(all="ignore"):
             (d,) = elimination.solve(self.system.elimination, made.jacobian, [right])
-            out = np.array([np.broadcast_to(x, shape) for x in d])
+            out = np.array([np.broadcast_to(x, shape) for x in d]).reshape(self.size, *shape)
         bad = ~np.all(np.isfinite(out), axis=0)
         if bad.any():
             out[:, bad] = self._dense(made, right, bad)

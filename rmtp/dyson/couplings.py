@@ -76,7 +76,7 @@ class Coupling:
         """1, or gamma = rows/cols for a use of W.T: the factor of the rows of Theta (theory, section 3)."""
         if not self.transposed[a] or self.matrix.ensemble.symmetric:
             return number(1)
-        return quotient(number(self.matrix.rows.ratio), number(self.matrix.cols.ratio))
+        return number(quotient(number(self.matrix.rows.ratio), number(self.matrix.cols.ratio)))
 
     def joins(self, a: int, b: int) -> bool:
         """Theta joins opposite directions, or any two uses of a symmetric matrix."""
@@ -125,7 +125,7 @@ class Coupling:
         wide = {pair: x[..., None] * s for pair, x in omega.items()}
         wide_one = {pair: x[..., None] + 0 * s for pair, x in one.items()}
         resolvent = inverse(self.transposed, added(wide_one, wide, -1))
-        share = {a: self._share(a, number) for a in self.transposed}
+        share = {a: self.share(a, number) for a in self.transposed}
         t = {(a, b): share[a] * (x * (s * w)).sum(axis=-1) for (a, b), x in resolvent.items() if self.joins(a, b)}
         big = added(one, multiplied(t, omega))
         inner = inverse(self.transposed, big)
@@ -147,12 +147,12 @@ class Coupling:
                 dphi[pair, k] = x
         return Coupled(theta, phi, dtheta, dphi)
 
-    def _share(self, a: int, number: Callable[[Number], Any]) -> Any:
+    def share(self, a: int, number: Callable[[Number], Any]) -> Any:
         """The law counts min(rows, cols) singular values; the others, on the longer side, are zero and leave no trace in T."""
         if self.matrix.ensemble.symmetric:
             return number(1)
         rows, cols = number(self.matrix.rows.ratio), number(self.matrix.cols.ratio)
-        return quotient(min(rows, cols), cols if self.transposed[a] else rows)
+        return number(quotient(min(rows, cols), cols if self.transposed[a] else rows))
 
 
 def quotient(a: Number, b: Number) -> Number:

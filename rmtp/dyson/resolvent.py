@@ -40,7 +40,9 @@ class Resolvent:
             check_invertible(inner)
         self.system = System(*program_of(expression, Options()))
         self.finite = self.system.finite
-        self.level = 0 if self.finite else _LEVELS[0]  # where paths are walked
+        smooth = all(self.system.rule(c, _LEVELS[0]).finite for c in self.system.components)
+        # where paths are walked: Gauss nodes of a law reach further than the trapezoid of a coefficient
+        self.level = 0 if self.finite else _LEVELS[0] - (2 if smooth else 0)
         self.fine = self.level  # what the points met so far needed
         self._branches: dict[int, Branch] = {}
         self._anchors: dict[int, Any] = {}
@@ -100,7 +102,7 @@ class Resolvent:
             confirmed[open_] = agree
         good &= confirmed
         settled = np.zeros(size, dtype=bool)
-        for level in _LEVELS[1:]:
+        for level in range(self.level + 1, _LEVELS[-1] + 1):
             finer = self.branch(level)
             open_ = np.flatnonzero(good & ~settled & (at_level < level))
             for block in np.array_split(open_, max(1, -(-len(open_) // finer.chunk))):
@@ -180,7 +182,7 @@ class Resolvent:
                 system = System(*program_of(self.expression, Options(exact=True)))
             except NotExact:
                 return None
-            if not system.finite or not is_rational_system(system, 0):
+            if not is_rational_system(system, 0):
                 return None
             self._exact = system
         return self._exact

@@ -10,15 +10,20 @@ from typing import Any
 import numpy as np
 
 from ..dense import dense
+from ..dyson.precision import digits
+from ..dyson.coefficients import composite_rule
 from ..dyson.resolvent import Resolvent
 from ..dyson.system import DOUBLE
 from ..ensembles import Dim
 from ..errors import BadParameter, NotConverged, OnSpectrum, UnsupportedOperation
 from ..laws import CoordinateLaw
-from ..matrices import Expression
+from ..matrices import Expression, eye
 from ..matrixlaws import Invariant
 from ..sample import generator, positive
+from . import transforms
 from .density import Panel, Stub, build, evaluate_cdf, invert_cdf
+from .equation import Equation, describe
+from .outliers import Outlier, find_outliers
 from .support import Atom, Axis, Edge, Interval, find
 
 _MASS_ERROR = 1e-8
@@ -38,6 +43,12 @@ class Law:
     """
 
     text: str
+    label: str = "eigenvalue"  # what a figure calls x
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the support is bounded; else only pdf, stieltjes, moment and sample have answers."""
+        return True
 
     # -- what a kind of law provides ------------------------------------------------------------
 
@@ -62,24 +73,23 @@ class Law:
     # -- where it lives ---------------------------------------------------------------------------
 
     @cached_property
+    def _nodes(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        return {}
+
+    @cached_property
     def _structure(self) -> tuple[list[Interval], list[Atom], list[Panel]]:
         return self._found()
 
     def support(self) -> tuple[tuple[float, float], ...]:
-        """The intervals of the continuous part; -inf or inf where it is unbounded. Atoms are in `atoms`.
+        """The intervals of the continuous part. Atoms are in `atoms`.
 
         Edges are accurate to about 1e-12 (soft ones are folds of the fixed point, found by Newton's method).
         """
-        out = []
-        for i in self._structure[0]:
-            a = i.left.x if np.isfinite(i.left.exponent) else -np.inf
-            b = i.right.x if np.isfinite(i.right.exponent) else np.inf
-            out.append((a, b))
-        return tuple(out)
+        return tuple((float(i.left.x), float(i.right.x)) for i in self._structure[0])
 
     @property
     def edges(self) -> tuple[Edge, ...]:
-        """All ends of intervals with their exponents: 1/2 soft, -s/(s+1) hard, 1/3 a cusp, nan an unbounded tail."""
+        """All ends of intervals with their exponents: 1/2 soft, -s/(s+1) hard, 1/3 a cusp."""
         return tuple(e for i in self._structure[0] for e in (i.left, i.right))
 
     @property
@@ -102,7 +112,9 @@ class Law:
         flat, shape = _real(x)
         out = np.zeros(flat.shape)
         inside = np.zeros(flat.shape, dtype=bool)
-        for i in self._structure[0]:
+        if not self.bounded:
+            inside[:] = True
+        for i in self._structure[0] if self.bounded else ():
             inside |= (flat > i.left.x) & (flat < i.right.x)
             for e in (i.left, i.right):
                 out[flat == e.x] = np.inf if e.exponent < 0 else 0.0
@@ -201,23 +213,31 @@ class Law:
 
     def nodes(self, level: int) -> tuple[np.ndarray, np.ndarray]:
         """About 2**level Gauss nodes and weights of the whole law, atoms among them."""
-        _, atoms, panels = self._structure
-        xs, ws = [np.array([a.x for a in atoms])], [np.array([a.mass for a in atoms])]
-        for p in panels:
-            t, w = np.polynomial.legendre.leggauss(max(8, (1 << level) // len(panels)))
-            xs.append(p.place((t + 1) / 2))
-            ws.append(np.polynomial.legendre.legval(t, p.series) * w / 2)
-        x, weights = np.concatenate(xs), np.concatenate(ws)
-        return x, weights / weights.sum()
+        if level not in self._nodes:
+            _, atoms, panels = self._structure
+            xs, ws = [np.array([a.x for a in atoms])], [np.array([a.mass for a in atoms])]
+            for p in panels:
+                t, w = composite_rule(max(8, (1 << level) // len(panels)))
+                xs.append(p.place((t + 1) / 2))
+                ws.append(np.polynomial.legendre.legval(t, p.series) * w / 2)
+            x, weights = np.concatenate(xs), np.concatenate(ws)
+            self._nodes[level] = x, weights / weights.sum()
+        return self._nodes[level]
 
     # -- transforms ---------------------------------------------------------------------------------
 
     def free_cumulants(self, k: int) -> list[Any]:
         """Free cumulants kappa_1..kappa_k, rational when the moments are."""
-        from .transforms import free_cumulants
-
         order = _order(k)
-        return free_cumulants([self.moment(j) for j in range(order + 1)])
+        return transforms.free_cumulants([self.moment(j) for j in range(order + 1)])
+
+    def r_transform(self, w: Any) -> Any:
+        """``R(w) = K(w) - 1/w``, the free analogue of the logarithm of a characteristic function."""
+        raise UnsupportedOperation(f"r_transform of {self!r}", remedy="law.square.r_transform(w), or free_cumulants(k)")
+
+    def s_transform(self, y: Any) -> Any:
+        """``S(y) = (1 + y) / (y z)`` at the z with ``z g(z) - 1 = y``."""
+        raise UnsupportedOperation(f"s_transform of {self!r}", remedy="law.square.s_transform(y)")
 
     def __repr__(self) -> str:
         return f"<Law of {self.text}>"
@@ -266,10 +286,21 @@ class SpectralLaw(Law):
         """The Dyson equation behind the law."""
         return Resolvent(self.expression)
 
+    @property
+    def bounded(self) -> bool:
+        """Whether all coefficients and given laws are bounded."""
+        return self.resolvent.finite or not self.resolvent.unbounded
+
     def _found(self) -> tuple[list[Interval], list[Atom], list[Panel]]:
         atoms = self._diagonal_atoms()
         if atoms is not None:
             return [], atoms, []
+        if not self.bounded:
+            raise UnsupportedOperation(
+                "the support of the law is unbounded, and its far tails are beyond a quadrature rule",
+                where=self.text,
+                remedy="pdf, stieltjes, moment and sample work; truncate the entries (np.clip) for edges, cdf and integrals",
+            )
         missing = 1.0
         for refine in range(_REFINEMENTS):
             intervals, atoms = find(self.resolvent, refine)
@@ -336,7 +367,7 @@ class SpectralLaw(Law):
         z : complex or array of them
             Off the support. Real points outside the support are allowed.
         dps : int, optional
-            Decimal digits at one point, by mpmath.
+            Significant digits at one point, by mpmath; numbers of the expression are read as `rmtp.limit` reads them.
 
         Returns
         -------
@@ -348,15 +379,15 @@ class SpectralLaw(Law):
             If a real z lies in the support, where g has two boundary values.
         NotConverged
             If the branch could not be followed.
+        NotExact, BudgetExceeded
+            If `dps` is given and a law or function has no digits beyond double precision, or needs several dimensions.
 
         Notes
         -----
         Relative error about 1e-14 when all coefficients have finitely many values, else 1e-11.
         """
         if dps is not None:
-            from ..dyson.precision import digits
-
-            return digits(self.resolvent, z, dps)
+            return digits(self.resolvent, z, dps, self._refuse_on_spectrum)
         array = np.asarray(z, dtype=complex)
         flat = array.ravel()
         if not np.all(np.isfinite(flat)):
@@ -364,14 +395,7 @@ class SpectralLaw(Law):
         upper = np.where(flat.imag < 0, flat.conj(), flat)
         real = flat.imag == 0
         if real.any():
-            intervals, atoms, _ = self._structure
-            for x in flat[real].real:
-                if any(i.left.x <= x <= i.right.x for i in intervals) or any(a.x == x for a in atoms):
-                    raise OnSpectrum(
-                        f"z = {x!r} lies on the spectrum, where g has two boundary values",
-                        where=self.text,
-                        remedy="pdf(x) for the density, or z off the real axis",
-                    )
+            self._refuse_on_spectrum(flat[real].real)
         made = self.resolvent.solve(upper)
         g = self.resolvent.mean_of(made.g)
         if not np.all(made.good):
@@ -381,6 +405,16 @@ class SpectralLaw(Law):
             )
         g = np.where(flat.imag < 0, g.conj(), np.where(real, g.real + 0j, g))
         return g.reshape(array.shape) if array.ndim else complex(g[0])
+
+    def _refuse_on_spectrum(self, points: Any) -> None:
+        intervals, atoms, _ = self._structure if self.bounded else ([], [], [])
+        for x in points:
+            if any(i.left.x <= x <= i.right.x for i in intervals) or any(a.x == x for a in atoms):
+                raise OnSpectrum(
+                    f"z = {float(x)!r} lies on the spectrum, where g has two boundary values",
+                    where=self.text,
+                    remedy="pdf(x) for the density, or z off the real axis",
+                )
 
     def moment(self, k: int) -> Any:
         """``lim (1/n) tr M**k``: a Fraction when all data are rational, else a float.
@@ -408,15 +442,11 @@ class SpectralLaw(Law):
         OnSpectrum
             If w is not in the image of the branch continued from w = 0.
         """
-        from .transforms import r_transform
-
-        return r_transform(self.resolvent, w)
+        return transforms.r_transform(self.resolvent, w)
 
     def s_transform(self, y: Any) -> Any:
         """``S(y) = (1 + y) / (y z)`` at the z with ``z g(z) - 1 = y``; it needs a mean that is not 0."""
-        from .transforms import s_transform
-
-        return s_transform(self.resolvent, y)
+        return transforms.s_transform(self.resolvent, y)
 
     def subordination(self, z: Any) -> tuple[Any, ...]:
         """Subordination functions of a free sum or product at z in the upper half plane.
@@ -437,16 +467,12 @@ class SpectralLaw(Law):
         return tuple(out)
 
     @cached_property
-    def outliers(self) -> tuple[Any, ...]:
+    def outliers(self) -> tuple[Outlier, ...]:
         """Eigenvalues that low-rank terms send out of the support, with the overlaps of their eigenvectors."""
-        from .outliers import find_outliers
-
         return find_outliers(self)
 
-    def equation(self) -> Any:
+    def equation(self) -> Equation:
         """The fixed-point system that defines g: print it, or take its ``.latex``."""
-        from .equation import describe
-
         return describe(self.resolvent.system, self.text)
 
 
@@ -461,8 +487,15 @@ class SingularLaw(Law):
         The law of the smaller of ``J.T J`` and ``J J.T``.
     """
 
+    label = "singular value"
+
     def __init__(self, expression: Expression, square: SpectralLaw) -> None:
         self.expression, self.square, self.text = expression, square, f"singular values of {expression!r}"
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the square is bounded."""
+        return self.square.bounded
 
     def _found(self) -> tuple[list[Interval], list[Atom], list[Panel]]:
         intervals, atoms, _ = self.square._structure
@@ -504,7 +537,7 @@ class SingularLaw(Law):
         (matrix,) = dense([self.expression], positive(width, "width"), rng, entries)
         return np.linalg.svd(matrix, compute_uv=False)[::-1]
 
-    def equation(self) -> Any:
+    def equation(self) -> Equation:
         """The fixed-point system of the squared singular values."""
         return self.square.equation()
 
@@ -535,8 +568,6 @@ def free_sum(parts: list[Any]) -> Law:
     for law in laws[1:]:
         expression = expression + Invariant(n, law)
     if shift != 0:
-        from ..matrices import eye
-
         only = laws[0] if len(laws) == 1 else None
         if isinstance(only, SpectralLaw) and len(only.expression.left) == 1:
             return SpectralLaw(only.expression + shift * eye(only.expression.left[0]))

@@ -18,7 +18,6 @@ from ..dyson.resolvent import Resolvent
 from ..errors import NotConverged
 
 _INSIDE = 3e-9  # -Im g / |g| from which a point counts as inside the support
-_TAIL = 1e-13
 _MASS = 1e-11
 
 
@@ -30,8 +29,7 @@ class Edge:
     ----------
     x : float
     exponent : float
-        The density is like ``|x - edge|**exponent``: 1/2 soft, -s/(s+1) hard, 1/3 a cusp; nan where an unbounded
-        density is cut off.
+        The density is like ``|x - edge|**exponent``: 1/2 soft, -s/(s+1) hard, 1/3 a cusp.
     """
 
     x: float
@@ -221,10 +219,6 @@ def _edge(axis: Axis, zero: Zero, outside: float, inside: float) -> tuple[Edge, 
     own = axis.resolvent
     if zero.exponent and min(abs(inside), abs(outside)) <= 3e-9 * own.spread:
         return Edge(0.0, _nice(zero.exponent)), rising
-    if own.unbounded:
-        cut = _cut(axis, inside, rising)
-        if cut is not None:
-            return Edge(cut, float("nan")), rising
     folded = _fold(axis, outside, inside)
     if folded is not None:
         return Edge(folded, 0.5), rising
@@ -372,20 +366,6 @@ def _nice(p: float) -> float:
         if abs(near - p) < 0.1 / (denominator + 1) ** 2 and near != 0:
             return float(Fraction(near).limit_denominator(200))
     return p
-
-
-def _cut(axis: Axis, inside: float, rising: bool) -> float | None:
-    """Where an unbounded density has fallen below what matters; None if the density ends at an edge instead."""
-    spread = axis.resolvent.spread
-    sign = -1.0 if rising else 1.0
-    steps = inside + sign * spread * np.linspace(0, 40, 161)
-    out = axis.resolvent.solve(steps + 0j)
-    g = axis.resolvent.mean_of(out.g)
-    share = np.where(out.good, -g.imag / np.abs(g), 0.0)
-    low = np.flatnonzero(share <= _TAIL)
-    if not len(low) or low[0] < 3:
-        return None
-    return float(steps[low[0]])
 
 
 def _extremes(

@@ -1,0 +1,68 @@
+"""Singular values of network Jacobians, J = D_L W_L .. D_1 W_1 with D_l = diag(phi'(h_l)) from the network's own forward pass.
+
+Deep linear, ReLU, leaky ReLU and hard-tanh, with Gaussian and with orthogonal weights; and residual networks whose layers
+share one matrix or have one each. That D_l and W_l may be treated as free comes out, and so does where they may not.
+"""
+
+import sys
+
+import numpy as np
+
+import rmtp
+
+n = rmtp.Dim("n")
+ACTIVATIONS = {  # phi, phi', variance of the weights
+    "linear": (lambda h: h, lambda h: rmtp.constant(n, 1), 1),
+    "relu": (rmtp.relu, lambda h: np.heaviside(h, 0), 2),
+    "leaky relu": (lambda h: rmtp.leaky_relu(h, 0.5), lambda h: np.where(h > 0, 1, 0.5), 1.6),
+    "hard tanh": (lambda h: np.clip(h, -1, 1), lambda h: np.where(abs(h) < 1, 1, 0), 1.2),
+}
+
+
+def jacobian(phi, slope, variance, depth, orthogonal):
+    """Product of D_l W_l along a forward pass."""
+    x, J = rmtp.Normal(n), rmtp.eye(n)
+    for _ in range(depth):
+        W = variance**0.5 * rmtp.Haar(n) if orthogonal else rmtp.Gaussian(n, n, variance=variance)
+        h = W @ x
+        x, J = phi(h), rmtp.diag(slope(h)) @ W @ J
+    return J
+
+
+def residual(depth, tied):
+    """x <- x + relu(W x)."""
+    x, J = rmtp.Normal(n), rmtp.eye(n)
+    shared = rmtp.Gaussian(n, n, variance=0.5)
+    for _ in range(depth):
+        W = shared if tied else rmtp.Gaussian(n, n, variance=0.5)
+        h = W @ x
+        x, J = x + rmtp.relu(h), (rmtp.eye(n) + rmtp.diag(np.heaviside(h, 0)) @ W) @ J
+    return J
+
+
+laws = {
+    (name, orthogonal): rmtp.singular_values(jacobian(*how, 3, orthogonal))
+    for name, how in ACTIVATIONS.items()
+    for orthogonal in (False, True)
+}
+for (name, orthogonal), law in laws.items():
+    spread = float(law.square.var() / law.square.mean() ** 2)
+    print(f"{name}, {'orthogonal' if orthogonal else 'Gaussian'}: var/mean^2 of J.T J {spread:.6f}, atoms", end=" ")
+    print([(round(a.x, 6), round(a.mass, 6)) for a in law.atoms])
+
+blocks = {"one W per layer": rmtp.singular_values(residual(2, False)), "one W for all": rmtp.singular_values(residual(2, True))}
+for name, law in blocks.items():
+    print(f"residual, {name}: moments of J.T J", [round(float(law.square.moment(k)), 6) for k in (1, 2, 3)])
+
+if len(sys.argv) > 1:
+    from rmtp import plots
+
+    with plots.style():
+        fig, axes = plots.figure(17, 8, 2, 4)
+        for ax, name in zip(axes[0], ACTIVATIONS):
+            plots.spectral_law(laws[name, False], ax, 600).set_title(f"{name}, Gaussian")
+        for ax, name in zip(axes[1, :2], ("relu", "hard tanh")):
+            plots.spectral_law(laws[name, True], ax, 600).set_title(f"{name}, orthogonal")
+        for ax, (name, law) in zip(axes[1, 2:], blocks.items()):
+            plots.spectral_law(law, ax, 600).set_title(f"residual, {name}")
+    fig.savefig(sys.argv[1])
