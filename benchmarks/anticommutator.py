@@ -32,7 +32,7 @@ def formula(x: np.ndarray) -> np.ndarray:
     """The density by Cardano's formula, the equation of g worked out on paper."""
     a, b, c = 1 / x, -np.ones_like(x), 1 / x
     p, q = b - a * a / 3, 2 * a**3 / 27 - a * b / 3 + c
-    root = np.sqrt(q * q / 4 + p**3 / 27)
+    root = np.sqrt(np.maximum(q * q / 4 + p**3 / 27, 0))
     u, v = np.cbrt(-q / 2 + root), np.cbrt(-q / 2 - root)
     return np.sqrt(3) / 2 * np.abs(u - v) / np.pi
 

@@ -115,7 +115,7 @@ def duration(value: float) -> str:
     """A time to two digits, in the unit a reader thinks in."""
     if value < 1e-3:
         return f"{value * 1e6:.0f} µs"
-    if value < 1:
+    if value < 0.9995:
         return f"{value * 1e3:.3g} ms"
     if value < 600:
         return f"{value:.3g} s"

@@ -58,6 +58,7 @@ def main() -> None:
         "",
         f"rmtp {rmtp.__version__}, Python {platform.python_version()}, numpy {numpy.__version__}, "
         f"scipy {scipy.__version__}, {os.cpu_count()} cores ({platform.machine()}), "
+        f"OPENBLAS_NUM_THREADS={os.environ.get('OPENBLAS_NUM_THREADS', 'unset')}, "
         f"{'quick' if options.quick else 'full'} run of {time.perf_counter() - start:.0f} s. "
         "Every table is one run on one machine; compare ratios, not times.",
         "",

@@ -7,8 +7,9 @@ are *spaces*, tuples of widths, so that a block matrix is a matrix like any othe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,7 @@ class Expression:
     def __bool__(self) -> bool:
         raise TracedBranch(f"Python asked for the truth of the matrix {self!r}", remedy="compare numbers of its law")
 
-    __len__ = __iter__ = __float__ = __bool__  # type: ignore[assignment]
+    __len__ = __iter__ = __float__ = __bool__
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         numbers = all(isinstance(i, Expression) or np.ndim(i) == 0 for i in inputs)
@@ -191,8 +192,8 @@ class Total(Expression):
     def applied(self, x: tuple[Vector, ...]) -> tuple[Vector, ...]:
         out: list[Any] = [None] * len(self.left)
         for c, m in self.terms:
-            for k, y in enumerate(m.applied(x)):
-                y = y if isinstance(c, int | Fraction) and c == 1 else c * y
+            for k, image in enumerate(m.applied(x)):
+                y = image if isinstance(c, int | Fraction) and c == 1 else c * image
                 out[k] = y if out[k] is None else out[k] + y
         return tuple(out)
 
@@ -524,7 +525,7 @@ def total(terms: Sequence[tuple[Any, Expression]]) -> Expression:
 
 def product(*factors: Expression) -> Expression:
     """``M_1 @ ... @ M_k``, nested products flattened, identities dropped."""
-    for a, b in zip(factors, factors[1:], strict=False):
+    for a, b in pairwise(factors):
         if a.right != b.left:
             raise DimensionMismatch(
                 f"{a!r} @ {b!r}: {_widths(a.right)} meets {_widths(b.left)}",
@@ -569,7 +570,7 @@ def _widths(space: Sequence[Any]) -> str:
     return " + ".join("no width" if d is None else f"width {d.name}" for d in space)
 
 
-_UFUNCS = {
+_UFUNCS: dict[str, Callable[..., Any]] = {
     "multiply": lambda a, b: a * b if isinstance(a, Expression) else b * a,
     "divide": lambda a, b: a / b,
     "true_divide": lambda a, b: a / b,
@@ -582,7 +583,7 @@ _UFUNCS = {
     "matmul": lambda a, b: a @ b,
 }
 
-_FUNCTIONS = {
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "inv": inv,
     "transpose": lambda m: m.T,
     "block": block,

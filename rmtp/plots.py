@@ -393,7 +393,9 @@ def _stems(ax: Any, law: Any) -> None:
         )  # fmt: skip
     outliers = [o.x for o in getattr(law, "outliers", ())]
     if outliers:
-        ax.plot(outliers, np.full(len(outliers), 0.03), "v", color=PALETTE[2], ms=11, transform=heights, label="outliers")
+        ax.plot(
+            outliers, np.full(len(outliers), 0.03), "v", color=PALETTE[2], ms=11, transform=heights, label="outliers"
+        )
     ax.margins(x=0.06)
 
 

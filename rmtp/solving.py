@@ -59,7 +59,9 @@ def solve(M: Any, v: Any) -> Vector:
             f"solve({M!r}, {v!r})", remedy="a square matrix expression and a vector without finite axes"
         )
     if len(M.left) > 1 or len(M.right) > 1:
-        raise UnsupportedOperation(f"solve with the block matrix {M!r}", remedy="eliminate one block: solve(A - B @ inv(D) @ C, v)")
+        raise UnsupportedOperation(
+            f"solve with the block matrix {M!r}", remedy="eliminate one block: solve(A - B @ inv(D) @ C, v)"
+        )
     if M.left != M.right or v.dim != M.left[0]:
         raise DimensionMismatch(
             f"solve({M!r}, {v!r}): {M.rows} x {M.cols} and a vector of width {v.dim}",

@@ -1,8 +1,8 @@
 """The joint law of the coefficients of one coordinate, as nodes and weights.
 
-Coefficients that take finitely many values (atoms, phi' of a piecewise linear phi) give an exact finite rule, rational when the data
-are. Others are functions of a few Gaussian or drawn variables and get a quadrature rule whose resolution the caller doubles until
-the answer stands still. Independent groups of coefficients are never crossed unless one coordinate needs both.
+Coefficients that take finitely many values (atoms, phi' of a piecewise linear phi) give an exact finite rule, rational when
+the data are. Others are functions of a few Gaussian or drawn variables and get a quadrature rule whose resolution the caller
+doubles until the answer stands still. Independent groups of coefficients are never crossed unless one coordinate needs both.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ class Coefficients:
         """Every Gaussian leaf as a combination of as few standard normals as the forms can see."""
         if not gaussians:
             return {}
-        seen = {}
+        seen: dict[Any, None] = {}
         for f in forms:
             for v in gaussian_variables(self.atoms, f, True):
                 seen[tuple((a, scalar(c)) for a, c in v)] = None
@@ -228,7 +228,7 @@ class Coefficients:
         breaks = self._breaks(forms, roots) if dims == 1 and rank == 1 else []
         lines = [normal_rule(breaks, level if dims == 1 else min(level, 16 // dims))] * dims
         grids = np.meshgrid(*(t for t, _ in lines), indexing="ij") if lines else []
-        shares = np.ones(())
+        shares: np.ndarray = np.ones(())
         for _, w in lines:
             shares = np.multiply.outer(shares, w)
         t = [g.ravel() for g in grids]
@@ -243,11 +243,12 @@ class Coefficients:
                 case Continuous(frozen):
                     x = t[rank + moving.index(a)]
                     low = x < 0
-                    nodes[a] = np.where(low, frozen.ppf(ndtr(np.where(low, x, -1))), frozen.isf(ndtr(np.where(low, -1, -x))))
+                    below, above = ndtr(np.where(low, x, -1)), ndtr(np.where(low, -1, -x))
+                    nodes[a] = np.where(low, frozen.ppf(below), frozen.isf(above))
         return nodes, shares
 
     def _breaks(self, forms: list[Form], roots: dict[int, np.ndarray]) -> list[float]:
-        """Where a function of the single normal variable has kinks; kinks of functions of functions are left to the resolution."""
+        """Where a function of the single normal variable has kinks; those of functions of functions are left to the level."""
         out: set[float] = set()
         for number in self.atoms.closure(a for f in forms for mono in f.terms for a, _ in mono):
             atom = self.atoms.table[number]
@@ -263,7 +264,7 @@ class Coefficients:
 
 
 def normal_rule(breaks: Sequence[float], level: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights for a function of a standard normal: trapezoid if it is smooth, Gauss-Legendre panels between breaks."""
+    """Nodes and weights for a function of a standard normal: trapezoid if it is smooth, Gauss panels between breaks."""
     if not breaks:
         t = np.linspace(-_RANGE, _RANGE, (1 << level) + 1)
         w = np.exp(-t * t / 2)

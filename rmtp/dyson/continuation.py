@@ -2,9 +2,10 @@
 
 At large |z| the solution is a convergent series and unique (z g -> 1); from there every point of a grid walks down its own
 vertical line with Newton's method, step by step in log height, and touches down on the real axis itself where the solution is
-analytic: a density without an epsilon. A step is accepted when Newton's corrections are small against the solution and contract
-(the monotonicity test that makes the root the predicted one); else it is halved. Rejected: damped Picard iteration, which stalls
-like a random walk near edges, and choosing among the roots of a polynomial, which no rule does rightly everywhere.
+analytic: a density without an epsilon. A step is accepted when Newton's corrections are small against the solution and
+contract (the monotonicity test that makes the root the predicted one); else it is halved. Rejected: damped Picard
+iteration, which stalls like a random walk near edges, and choosing among the roots of a polynomial, which no rule does
+rightly everywhere.
 """
 
 from __future__ import annotations
@@ -272,7 +273,8 @@ class Branch:
     def at(self, targets: np.ndarray, anchor: tuple[complex, np.ndarray, float, float]) -> Solved:
         """Solutions at complex targets of the closed upper half plane."""
         parts = [self._at(block, anchor) for block in np.array_split(targets, max(1, -(-len(targets) // self.chunk)))]
-        return Solved(*(np.concatenate([getattr(p, name) for p in parts], axis=-1) for name in ("z", "u", "g", "good", "error")))
+        names = ("z", "u", "g", "good", "error")
+        return Solved(*(np.concatenate([getattr(p, name) for p in parts], axis=-1) for name in names))
 
     def _at(self, targets: np.ndarray, anchor: tuple[complex, np.ndarray, float, float]) -> Solved:
         z0, u0, mean, spread = anchor
@@ -302,7 +304,7 @@ class Branch:
         d = self.step(made, [-r for r in made.residual])
         g = np.array([np.broadcast_to(x, z.shape) for x in made.g])
         change = np.zeros(z.shape)
-        for i, slopes in enumerate(made.g_by_u):
+        for slopes in made.g_by_u:
             change = change + np.abs(sum((x * d[k] for k, x in slopes.items()), np.zeros(z.shape)))
         rough = good & (change > _ROUGH * np.abs(g).max(axis=0))
         if rough.any():
@@ -318,8 +320,8 @@ class Branch:
         for _ in range(8):
             made = self.evaluate(v, w, 0 * w, ring=LONG)
             with np.errstate(all="ignore"):
-                (d,) = elimination.solve(self.system.elimination, made.jacobian, [[-r for r in made.residual]])
-                d = np.array([np.broadcast_to(x, z.shape) for x in d])
+                (step,) = elimination.solve(self.system.elimination, made.jacobian, [[-r for r in made.residual]])
+                d = np.array([np.broadcast_to(x, z.shape) for x in step])
                 moved = sum(
                     np.abs(sum((x * d[k] for k, x in slopes.items()), np.zeros(z.shape))) for slopes in made.g_by_u
                 )

@@ -162,7 +162,7 @@ def quotient(a: Number, b: Number) -> Number:
 
 def spectral(matrix: RandomMatrix) -> bool:
     """Whether the ensemble is given by the law of its eigenvalues or singular values."""
-    law = getattr(matrix.ensemble, "law", None)
+    law = matrix.ensemble.law
     return isinstance(law, CoordinateLaw) or hasattr(law, "nodes")
 
 
@@ -190,7 +190,7 @@ def law_nodes(law: Any, level: int) -> tuple[Sequence[Number], Sequence[Number]]
 
 def finite(matrix: RandomMatrix) -> bool:
     """Whether no resolution enters the coupling of this matrix."""
-    law = getattr(matrix.ensemble, "law", None)
+    law: Any = matrix.ensemble.law
     if isinstance(law, CoordinateLaw):
         return all(isinstance(p, Atom) for p in law.components)
     return not hasattr(law, "nodes") or not law.support()

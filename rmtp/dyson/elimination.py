@@ -7,7 +7,7 @@ residual judges the result, and falls back to a dense solver where this one fail
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +23,8 @@ class Elimination:
     steps: tuple[tuple[int, tuple[int, ...], tuple[int, ...]], ...]
 
 
-def plan(size: int, entries: Iterable[Entry]) -> Elimination:
-    """The elimination of a matrix with non-zeros at `entries` (and on the diagonal), least fill first."""
+def plan(size: int, entries: Iterable[Entry], late: Collection[int] = ()) -> Elimination:
+    """The elimination of a matrix with non-zeros at `entries` (and on the diagonal), least fill first, `late` last."""
     rows: dict[int, set[int]] = {i: set() for i in range(size)}  # row -> columns
     cols: dict[int, set[int]] = {i: set() for i in range(size)}
     for i, j in entries:
@@ -34,7 +34,7 @@ def plan(size: int, entries: Iterable[Entry]) -> Elimination:
     left = set(range(size))
     steps = []
     while left:
-        k = min(left, key=lambda i: (len(rows[i]) * len(cols[i]), i))
+        k = min(left, key=lambda i: (len(rows[i]) * len(cols[i]), i in late, i))
         left.discard(k)
         below, right = tuple(sorted(cols[k])), tuple(sorted(rows[k]))
         steps.append((k, below, right))
@@ -49,7 +49,9 @@ def plan(size: int, entries: Iterable[Entry]) -> Elimination:
     return Elimination(size, tuple(steps))
 
 
-def solve(how: Elimination, matrix: Mapping[Entry, np.ndarray], right: list[list[np.ndarray]]) -> list[list[np.ndarray]]:
+def solve(
+    how: Elimination, matrix: Mapping[Entry, np.ndarray], right: list[list[np.ndarray]]
+) -> list[list[np.ndarray]]:
     """Solutions for several right-hand sides ``right[rhs][row]``, each entry an array over the points."""
     a = dict(matrix)
     b = [list(side) for side in right]

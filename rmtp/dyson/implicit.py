@@ -4,10 +4,10 @@ In ``M x = v`` with v and the coefficients known, every use a of a random matrix
 
     Z^{y_a} = Zhat_a + sum_b Theta_ab Z^{x_b} + sum_e T_ae Z^{x_e},
 
-b over the uses within M and e over the uses of the same matrix in the program so far. Theta solves the Dyson equation and knows nothing
-of v; then everything is linear: ``x_a = sum_b K_ab (Zhat_b + sum_e T_be Z^{x_e}) + K_av Z^v`` with K(d) the coordinatewise inverse,
-first T (``T_ae = s^2 E[dx_a/dZhat_e]``), then the covariances of the new hats with the earlier ones, then with each other. The
-result are ordinary hats and forms: later lines use them as they use any others.
+b over the uses within M and e over the uses of the same matrix in the program so far. Theta solves the Dyson equation and knows
+nothing of v; then everything is linear: ``x_a = sum_b K_ab (Zhat_b + sum_e T_be Z^{x_e}) + K_av Z^v`` with K(d) the
+coordinatewise inverse, first T (``T_ae = s^2 E[dx_a/dZhat_e]``), then the covariances of the new hats with the earlier
+ones, then with each other. The result are ordinary hats and forms: later lines use them as they use any others.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def solve_forms(
                 remedy="iid or GOE matrices here; the spectrum of the same expression takes any ensemble",
             )
     if program.rank_ones:
-        raise UnsupportedOperation("solve with a term of low rank", remedy="the Sherman-Morrison formula, on two solves")
+        raise UnsupportedOperation(
+            "solve with a term of low rank", remedy="the Sherman-Morrison formula, on two solves"
+        )
     system = System(program, Coefficients(coefficients, expect))
     return _Solver(system, list(sources), expect).run()
 
@@ -145,9 +147,7 @@ class _Solver:
         self.theta, self.level = couplings(system)
         self.kernel = self._kernels()
         matrices = {id(m) for m in self.program.matrices}
-        self.earlier = [
-            k for k, a in enumerate(self.atoms.table) if isinstance(a, Hat) and id(a.matrix) in matrices
-        ]
+        self.earlier = [k for k, a in enumerate(self.atoms.table) if isinstance(a, Hat) and id(a.matrix) in matrices]
 
     # -- K(d), as forms -------------------------------------------------------------------------
 
@@ -356,9 +356,7 @@ class _Solver:
         solved = np.linalg.solve(matrix, right)
         return {p: float(x) for p, x in zip(pairs, solved, strict=True)}
 
-    def _covariances(
-        self, known: list[Form], cross: dict[tuple[int, int], float]
-    ) -> dict[tuple[int, int], float]:
+    def _covariances(self, known: list[Form], cross: dict[tuple[int, int], float]) -> dict[tuple[int, int], float]:
         """Covariances of the new hats: C_ab = s^2 E[x_a x_b], linear in themselves."""
         uses = range(len(self.program.uses))
         pairs = [(a, b) for a in uses for b in uses if self._together(a, b)]

@@ -154,10 +154,11 @@ class _Writer:
                 out: tuple[Linear, ...] = tuple({} for _ in m.left)
                 for c, term in terms:
                     images = self.apply(term, x)
+                    weight: Number = c
                     if isinstance(c, Node):
                         images = tuple(times(f, (self.coefficient(c),)) for f in images)
-                        c = 1
-                    out = tuple(plus(f, g, c) for f, g in zip(out, images, strict=True))
+                        weight = 1
+                    out = tuple(plus(f, g, weight) for f, g in zip(out, images, strict=True))
                 return out
             case Diagonal(vector=vector):
                 return (times(x[0], (self.coefficient(vector),)),)
@@ -181,9 +182,7 @@ class _Writer:
                 self.uses.append(Use(source, transposed, x[0]))
                 return ({("y", len(self.uses) - 1): ONE},)
             case Outer(u=u, v=v):
-                self.rank_ones.append(
-                    RankOne(self.coefficient(u), self.coefficient(v), (m.left[0], m.right[0]), x[0])
-                )
+                self.rank_ones.append(RankOne(self.coefficient(u), self.coefficient(v), (m.left[0], m.right[0]), x[0]))
                 return ({("t", len(self.rank_ones) - 1): {(self.coefficient(u),): Fraction(1)}},)
             case Inverse(inner=inner):
                 if not self.symmetric(inner):  # inv(M) = inv(M.T M) M.T has a self-adjoint inverse only

@@ -13,8 +13,8 @@ from ..matrices import Expression, Inverse, Product, Total
 from ..normal import Form, constant
 from ..program import Program, lower
 from .coefficients import Coefficients
-from .couplings import finite, law_nodes
 from .continuation import Branch, Solved
+from .couplings import finite, law_nodes
 from .linear import LinearProgram
 from .linear import resolvent as written
 from .series import is_rational_system, moments
@@ -143,7 +143,8 @@ class Resolvent:
         laws = [(v, r.weights) for r in rules if not r.finite for v in r.values.values()]
         for matrix in self.system.program.matrices:
             if not finite(matrix):
-                laws.append(tuple(np.asarray(a, dtype=float) for a in law_nodes(matrix.ensemble.law, _LEVELS[0])))
+                nodes, shares = law_nodes(matrix.ensemble.law, _LEVELS[0])
+                laws.append((np.asarray(nodes, dtype=float), np.asarray(shares, dtype=float)))
         for values, weights in laws:
             size, share = np.abs(values.astype(float)), weights.astype(float)
             if size.max() > 1.2 * size[share > 1e-9].max():

@@ -4,9 +4,9 @@ Coordinatewise ``L(d) s = source`` with ``y_b = Zhat_b + sum_c Theta_bc x_c`` pu
 
     Phi_ab = E_d[x_a of the solution whose source is Zhat_b],        g_i = E_d[u_i of the solution whose source is v_i],
 
-and the couplings give Theta back from Phi (theory, section 6). Which Theta can be non-zero follows from the graph of the program, and
-the coordinates then fall apart into small components: a chain of any depth is a row of 2 x 2 blocks, each with its own
-coefficients. That is where linear cost comes from, and why independent diagonals never meet.
+and the couplings give Theta back from Phi (theory, section 6). Which Theta can be non-zero follows from the graph of
+the program, and the coordinates then fall apart into small components: a chain of any depth is a row of 2 x 2 blocks,
+each with its own coefficients. That is where linear cost comes from, and why independent diagonals never meet.
 """
 
 from __future__ import annotations
@@ -202,7 +202,9 @@ class System:
                         continue
                     size[row] = mean(abs(solved["y", b]["x", a]))
                     for i, j in couples:
-                        self._chain(jacobian, row, dtheta, (i, j), -mean(solved["y", i]["x", a] * solved["y", b]["x", j]))
+                        self._chain(
+                            jacobian, row, dtheta, (i, j), -mean(solved["y", i]["x", a] * solved["y", b]["x", j])
+                        )
                     for v in shifts:
                         change = -mean(solved[v]["x", a] * solved["y", b][v])
                         if self.program.unknowns[v[1]].outer:
@@ -269,7 +271,9 @@ class System:
         if c.plan is None:
             c.order = _pivots(len(c.rows), matrix)
             swapped = {(c.order[r], k) for r, k in matrix}
-            c.plan = elimination.plan(len(c.rows), swapped)
+            # the pivot of an unknown is z (or 0), the pivot of an x is 1: divide by z first and digits go when z is small
+            late = {k for k, v in enumerate(c.variables) if v[0] == "u"}
+            c.plan = elimination.plan(len(c.rows), swapped, late)
         moved = {(c.order[r], k): x for (r, k), x in matrix.items()}
         right = []
         for _, side in sources:
@@ -280,14 +284,19 @@ class System:
         with np.errstate(all="ignore"):
             columns = elimination.solve(c.plan, moved, right)
         return weights, {
-            name: dict(zip(c.variables, column, strict=True)) for (name, _), column in zip(sources, columns, strict=True)
+            name: dict(zip(c.variables, column, strict=True))
+            for (name, _), column in zip(sources, columns, strict=True)
         }
 
-    def pointwise(self, c: Component, values: dict[int, np.ndarray], theta: dict[Pair, Any]) -> dict[Var, dict[Var, Any]]:
+    def pointwise(
+        self, c: Component, values: dict[int, np.ndarray], theta: dict[Pair, Any]
+    ) -> dict[Var, dict[Var, Any]]:
         """Solutions of one component where its coefficients have the given values, at z = zeta = 0."""
         size = len(next(iter(values.values())))
         rule = Rule(values, np.full(size, 1.0 / size), True)
-        copy = Component(c.variables, c.rows, c.hats, c.coefficients, terms={("rule", -1): rule}, plan=c.plan, order=c.order)
+        copy = Component(
+            c.variables, c.rows, c.hats, c.coefficients, terms={("rule", -1): rule}, plan=c.plan, order=c.order
+        )
         return self.solutions(copy, theta, np.zeros(1), np.zeros(1), -1, DOUBLE)[1]
 
     def _jacobian_structure(self) -> set[Pair]:
@@ -427,5 +436,3 @@ def _pivots(size: int, matrix: dict[Pair, Any]) -> list[int]:
             cost[r, k] = -np.log(entry) - (0.5 if r == k else 0.0)
     rows, columns = linear_sum_assignment(cost)
     return [int(c) for _, c in sorted(zip(rows, columns, strict=True))]
-
-

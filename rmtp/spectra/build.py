@@ -39,8 +39,8 @@ def spectrum(M: Any) -> SpectralLaw:
     Notes
     -----
     Normalisation: entries of `Gaussian` have variance std**2/cols, of `GOE` std**2/n; the trace is normalised by the size of M.
-    Theory: the master theorem on implicit programs (Z-Hat and Z-Dot give the matrix Dyson equation); TP III (2009.10685), section 3
-    for the explicit route. Exact moments where all data are rational.
+    Theory: the master theorem on implicit programs (Z-Hat and Z-Dot give the matrix Dyson equation); TP III (2009.10685),
+    section 3 for the explicit route. Exact moments where all data are rational.
 
     Examples
     --------

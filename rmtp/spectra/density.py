@@ -2,8 +2,8 @@
 
 On an interval with edges of exponents p_a and p_b the density is a series in (x - a)**(1/q_a) and (b - x)**(1/q_b), q the
 denominators of the exponents. With x = a + (b - a) I_u(q_a, q_b), I the regularised incomplete beta function, the integrand
-rho(x(u)) x'(u) is analytic in u up to both ends, and Gauss-Legendre converges geometrically: hard edges of any power cost nothing extra.
-A panel that does not converge (a singularity that was not recognised) is cut in two.
+rho(x(u)) x'(u) is analytic in u up to both ends, and Gauss-Legendre converges geometrically: hard edges of any power cost
+nothing extra. A panel that does not converge (a singularity that was not recognised) is cut in two.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SMOOTH = 6.0
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One piece of an interval: x = a + (b - a) I_v(qa, qb), v = v0 + (v1 - v0) u, with rho x'(u) as a Legendre series in 2u - 1.
+    """One piece of an interval: x = a + (b - a) I_v(qa, qb), v = v0 + (v1 - v0) u, with rho x'(u) a Legendre series in 2u - 1.
 
     Attributes
     ----------
@@ -109,9 +109,9 @@ def build(
     density : callable
         rho at points inside; nan where it is not known.
     stub : callable, optional
-        Coefficients of a continuous law put logarithms next to a hard edge at 0, and no power of u makes that analytic. Then this
-        gives, for the length of an interval and the side of 0 it lies on, a neighbourhood of 0 to be treated as a power law of
-        the right mass.
+        Coefficients of a continuous law put logarithms next to a hard edge at 0, and no power of u makes that analytic. Then
+        this gives, for the length of an interval and the side of 0 it lies on, a neighbourhood of 0 to be treated as a
+        power law of the right mass.
 
     Returns
     -------
@@ -179,13 +179,14 @@ def _power_law(small: Stub, rho: float, right: bool) -> Panel:
 def _tried(jobs: list[Any], density: Callable[[np.ndarray], np.ndarray]) -> list[tuple[Any, Panel | None]]:
     rules = [np.polynomial.legendre.leggauss(_ORDERS[job[5]]) for job in jobs]
     us = [job[4][0] + (job[4][1] - job[4][0]) * (t + 1) / 2 for job, (t, _) in zip(jobs, rules, strict=True)]
-    xs = [placed(*job[:4], u) for job, u in zip(jobs, us, strict=True)]
+    xs = [placed(job[0], job[1], job[2], job[3], u) for job, u in zip(jobs, us, strict=True)]
     rhos = np.split(density(np.concatenate(xs)), np.cumsum([len(x) for x in xs])[:-1])
     out: list[tuple[Any, Panel | None]] = []
-    for job, (t, w), u, x, rho in zip(jobs, rules, us, xs, rhos, strict=True):
+    for job, (t, w), u, x, seen in zip(jobs, rules, us, xs, rhos, strict=True):
         a, b, qa, qb, span = job[:5]
         slope = (span[1] - span[0]) * (b - a) * u ** (qa - 1) * (1 - u) ** (qb - 1) / special.beta(qa, qb)
-        values, order = rho * slope, len(t)
+        rho, order = seen, len(t)
+        values = rho * slope
         lost = np.isnan(values)
         if lost.any():  # next to a singularity digits run out before the mass does: the power law goes on
             known = np.flatnonzero(~lost)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..dense import dense
-from ..dyson.precision import digits
 from ..dyson.coefficients import composite_rule
+from ..dyson.precision import digits
 from ..dyson.resolvent import Resolvent
 from ..dyson.system import DOUBLE
 from ..ensembles import Dim
@@ -401,7 +401,9 @@ class SpectralLaw(Law):
         if not np.all(made.good):
             bad = flat[~made.good][0]
             raise NotConverged(
-                f"the branch could not be followed to z = {bad}", where=self.text, remedy="a point farther from the spectrum"
+                f"the branch could not be followed to z = {bad}",
+                where=self.text,
+                remedy="a point farther from the spectrum",
             )
         g = np.where(flat.imag < 0, g.conj(), np.where(real, g.real + 0j, g))
         return g.reshape(array.shape) if array.ndim else complex(g[0])
@@ -456,7 +458,8 @@ class SpectralLaw(Law):
         """
         if not (self.summands or self.factors):
             raise UnsupportedOperation(
-                f"subordination functions of {self.text}", remedy="a free sum or product of laws: law1 + law2, law1 * law2"
+                f"subordination functions of {self.text}",
+                remedy="a free sum or product of laws: law1 + law2, law1 * law2",
             )
         array = np.asarray(z, dtype=complex)
         made = self.resolvent.solve(array.ravel())
@@ -524,12 +527,14 @@ class SingularLaw(Law):
             If z is real and within the support.
         """
         if dps is not None:
-            raise UnsupportedOperation("digits of the transform of singular values", remedy="law.square.stieltjes(z, dps)")
+            raise UnsupportedOperation(
+                "digits of the transform of singular values", remedy="law.square.stieltjes(z, dps)"
+            )
         array = np.asarray(z, dtype=complex)
         for point in array.ravel():
             if point.imag == 0 and any(a <= point.real <= b for a, b in self.support()):
                 raise OnSpectrum(f"z = {point.real!r} lies on the spectrum", where=self.text, remedy="pdf(x)")
-        flat = [complex(self.expect(lambda s, point=point: 1 / (point - s))) for point in array.ravel()]
+        flat = [complex(self.expect(_resolvent_at(point))) for point in array.ravel()]
         return np.array(flat).reshape(array.shape) if array.ndim else flat[0]
 
     def sample(self, width: int, rng: Any = None, entries: str | None = None) -> np.ndarray:
@@ -564,7 +569,7 @@ def free_sum(parts: list[Any]) -> Law:
         law = as_law(part)
         laws.extend(law.summands if isinstance(law, SpectralLaw) and law.summands else [law])
     n = Dim("n")
-    expression = Invariant(n, laws[0])
+    expression: Expression = Invariant(n, laws[0])
     for law in laws[1:]:
         expression = expression + Invariant(n, law)
     if shift != 0:
@@ -595,6 +600,10 @@ def free_product(law: Law, other: Any) -> Law:
     return SpectralLaw(Invariant(n, law) @ Invariant(n, second), factors=(law, second))
 
 
+def _resolvent_at(z: complex) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda s: 1 / (z - s)
+
+
 def _rooted(square: Callable[[float, bool], Stub], length: float) -> Stub:
     small = square(length**2, True)
     return Stub(small.reach**0.5, small.mass)
@@ -622,7 +631,9 @@ def _integral(p: Panel, f: Callable[[np.ndarray], Any], tol: float) -> Any:
         if previous is not None and abs(total - previous) <= tol * max(size, 1e-300):
             return total
         previous = total
-    raise NotConverged("the integral against the density does not settle", remedy="a smoother function, or a larger tol=")
+    raise NotConverged(
+        "the integral against the density does not settle", remedy="a smoother function, or a larger tol="
+    )
 
 
 def _real(x: Any) -> tuple[np.ndarray, tuple[int, ...]]:

@@ -1,9 +1,9 @@
 """Eigenvalues that terms of low rank send out of the support, and what their eigenvectors keep of the signal.
 
-A term ``u mean(v .)`` enters the linear program as a source u with an unknown strength theta. The strengths answer to themselves,
-``theta = Q(z) theta`` with ``Q_kl = E[v_k * (what is averaged in term k when only source l is on)]``, so outliers are the real
-points off the support where 1 is an eigenvalue of Q(z) (Baik, Ben Arous & Peche 2005; Benaych-Georges & Nadakuditi 2011 for the
-overlaps, which are residues of ``(1/n) a.T (z - M)^-1 a``).
+A term ``u mean(v .)`` enters the linear program as a source u with an unknown strength theta. The strengths answer to
+themselves, ``theta = Q(z) theta`` with ``Q_kl = E[v_k * (what is averaged in term k when only source l is on)]``, so
+outliers are the real points off the support where 1 is an eigenvalue of Q(z) (Baik, Ben Arous & Peche 2005;
+Benaych-Georges & Nadakuditi 2011 for the overlaps, which are residues of ``(1/n) a.T (z - M)^-1 a``).
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ class _Terms:
             for k in range(len(self.program.rank_ones))
         ]
 
-    def response(self, u: np.ndarray, z: np.ndarray, probes: Sequence[tuple[int, int]]) -> tuple[np.ndarray, ...]:
+    def response(
+        self, u: np.ndarray, z: np.ndarray, probes: Sequence[tuple[int, int]]
+    ) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]:
         """Q of shape (P, K, K), and per probe (coefficient, outer unknown): G0 (P,), row (P, K), column (P, K)."""
         made = self.own.branch(self.own.fine).evaluate(u, z, 0 * z, slopes=False)
         terms = self.program.rank_ones
@@ -91,9 +93,7 @@ class _Terms:
             rows = [r for r, (v, _, _) in enumerate(c.rows) if any(v in s for s in sources)]
             if not rows:
                 continue
-            weights, solved = self.system.solutions(
-                c, made.theta, z, 0 * z, self.own.fine, DOUBLE, rows=rows
-            )
+            _, solved = self.system.solutions(c, made.theta, z, 0 * z, self.own.fine, DOUBLE, rows=rows)
             rule = self.system.rule(c, self.own.fine).floats()
             for col, source in enumerate(sources):
                 for v, poly in source.items():
@@ -106,7 +106,8 @@ class _Terms:
                 if kind == "t":
                     out[:, line, m] += self._mean((k,), poly)
         n = len(terms)
-        return (out[:, :n, :n], *((out[:, j, j], out[:, j, :n], out[:, :n, j]) for j in range(n, size)))
+        probed = [(out[:, j, j], out[:, j, :n], out[:, :n, j]) for j in range(n, size)]
+        return out[:, :n, :n], probed
 
     def _paired(
         self, k: int, form: Linear, poly: Poly, answer: Any, theta: Any, rule: Any, own: tuple[int, ...]
@@ -192,7 +193,7 @@ def find_outliers(law: SpectralLaw) -> tuple[Outlier, ...]:
 def _strength(terms: _Terms) -> float:
     """A bound on how far the low-rank terms reach, from their entries at large |z|."""
     z = np.array([1e3j * (terms.own.spread + abs(terms.own.mean))])
-    (q,) = terms.response(terms.own.solve(z).u, z, [])
+    q, _ = terms.response(terms.own.solve(z).u, z, [])
     return float(np.abs(q * z[:, None, None]).sum())
 
 
@@ -200,7 +201,7 @@ def _gaps(terms: _Terms, x: np.ndarray) -> np.ndarray:
     """1 - eigenvalues of Q at real points, sorted; nan where the branch was lost."""
     z = x.astype(complex)
     made = terms.own.solve(z)
-    (q,) = terms.response(made.u, z, [])
+    q, _ = terms.response(made.u, z, [])
     out = np.full((len(x), q.shape[1]), np.nan)
     good = made.good & np.all(np.isfinite(q), axis=(1, 2))
     out[good] = 1 - np.sort(np.linalg.eigvals(q[good]).real, axis=1)
@@ -209,8 +210,9 @@ def _gaps(terms: _Terms, x: np.ndarray) -> np.ndarray:
 
 def _crossings(terms: _Terms, low: float, high: float) -> list[float]:
     """Points between two ends of the support where an eigenvalue of Q is 1."""
-    t = (1 - np.cos(np.pi * (np.arange(_POINTS) + 0.5) / _POINTS)) / 2  # dense next to both ends, where outliers are born
-    x = low + (high - low) * t**2 if np.isclose(high, high) else t
+    t = (
+        1 - np.cos(np.pi * (np.arange(_POINTS) + 0.5) / _POINTS)
+    ) / 2  # dense next to both ends, where outliers are born
     x = np.unique(np.concatenate([low + (high - low) * t**2, high - (high - low) * t**2]))
     f = _gaps(terms, x)
     known = np.all(np.isfinite(f), axis=1)
@@ -256,7 +258,7 @@ def _overlaps(terms: _Terms, x: float, ends: Sequence[float], others: Sequence[f
             for i, own in enumerate(program.space):
                 if own == dim and (k, i) not in probes:
                     probes.append((k, i))
-    q, *rest = terms.response(u, z, probes)
+    q, rest = terms.response(u, z, probes)
     inverse = np.linalg.inv(np.eye(q.shape[1]) - q)
     out = {}
     for number, ((k, _), (g0, row, column)) in enumerate(zip(probes, rest, strict=True)):

@@ -1,9 +1,9 @@
 """Where a law lives: intervals of its density, edges with their exponents, atoms.
 
-All of it is read off the branch on the real axis. Outside the support g is real and falls; 1/g rises through 0 at an atom only. An edge of
-square-root type is a fold of the Dyson equation, a real point where its Jacobian is singular, and Newton's method finds folds to
-rounding. Other edges (hard ones, cusps) are found by the power law next to them. Whether anything was missed shows
-in the total mass, which the caller checks.
+All of it is read off the branch on the real axis. Outside the support g is real and falls; 1/g rises through 0 at an atom only.
+An edge of square-root type is a fold of the Dyson equation, a real point where its Jacobian is singular, and Newton's
+method finds folds to rounding. Other edges (hard ones, cusps) are found by the power law next to them. Whether anything
+was missed shows in the total mass, which the caller checks.
 """
 
 from __future__ import annotations
@@ -296,7 +296,9 @@ def _square_root_edge(axis: Axis, outside: float, inside: float) -> Edge | None:
             series = np.polynomial.chebyshev.Chebyshev.fit(x, rho**power, 13, domain=[low, high])
             if np.abs(series.coef[-2:]).max() > 1e-12 * np.abs(series.coef).max():
                 continue
-            roots = [r.real for r in series.roots() if abs(r.imag) <= 1e-6 * abs(unit)]
+            roots = [
+                float(r.real) for r in np.atleast_1d(series.roots()).astype(complex) if abs(r.imag) <= 1e-6 * abs(unit)
+            ]
             ends = sorted((outside - unit, inside + 0.5 * unit))
             inner = [r for r in roots if ends[0] <= r <= ends[1]]
             if len(inner) == 1:
@@ -314,7 +316,7 @@ def _power_edge(axis: Axis, outside: float, inside: float) -> Edge:
         x = edge + sign * distance * np.array([1.0, 2.0, 4.0])
         rho = axis.density(x)
         if not np.all(rho > 0):
-            _, in_, known, _ = axis.look(x)
+            _, in_, _, _ = axis.look(x)
             edge = edge + sign * distance * (0.5 if not in_[0] else 0.0)
             distance *= 0.7
             continue
@@ -368,9 +370,7 @@ def _nice(p: float) -> float:
     return p
 
 
-def _extremes(
-    axis: Axis, zero: Zero, x: np.ndarray, g: np.ndarray, inside: np.ndarray
-) -> list[tuple[Edge, bool]]:
+def _extremes(axis: Axis, zero: Zero, x: np.ndarray, g: np.ndarray, inside: np.ndarray) -> list[tuple[Edge, bool]]:
     """Points within the support where the density vanishes or diverges: a pair of edges each, found by zooming."""
     found: list[tuple[Edge, bool]] = []
     if inside[0] or inside[-1]:
@@ -391,7 +391,9 @@ def _extremes(
     if zero.exponent and np.any(inside & (x > 0) & (x < near)) and np.any(inside & (x < 0) & (x > -near)):
         p = _nice(zero.exponent)
         found += [(Edge(0.0, p), False), (Edge(0.0, p), True)]
-        peaks = [(low, high, sign) for low, high, sign in peaks if not low <= 1e-7 * own.spread or high < -1e-7 * own.spread]
+        peaks = [
+            (low, high, sign) for low, high, sign in peaks if not low <= 1e-7 * own.spread or high < -1e-7 * own.spread
+        ]
     for low, high, sign in peaks:
         found += _zoom(axis, zero, low, high, sign)
     return found
@@ -480,7 +482,9 @@ def _pole(axis: Axis, low: float, high: float) -> Atom | None:
         series = np.polynomial.chebyshev.Chebyshev.fit(x, f, 7, domain=[low, high])
         smooth = np.abs(series.coef[-2:]).max() <= 1e-10 * np.abs(series.coef).max()
         if smooth:
-            roots = [r.real for r in series.roots() if abs(r.imag) < 1e-9 * (high - low) and low <= r.real <= high]
+            found = np.asarray(series.roots(), dtype=complex)
+            near_axis = found[np.abs(found.imag) < 1e-9 * (high - low)].real
+            roots = near_axis[(near_axis >= low) & (near_axis <= high)]
             if len(roots) != 1:
                 return None
             centre, slope = float(roots[0]), float(series.deriv()(roots[0]))
@@ -520,5 +524,3 @@ def wynn(sequence: np.ndarray) -> float:
             if spread < error:
                 best, error = float(current[-1]), spread
     return best
-
-
