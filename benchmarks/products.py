@@ -102,7 +102,9 @@ def three(quick: bool) -> str:
             rows.append((what, made.seconds, relative(made.value, exact)))
             if task.startswith("freealg"):
                 far = x > 0.1
-                notes.append(f"freealg takes the density at x + 2e-4i; for x > 0.1: {relative(np.array(made.value)[far], exact[far])}.")
+                notes.append(
+                    f"freealg takes the density at x + 2e-4i; for x > 0.1: {relative(np.array(made.value)[far], exact[far])}."
+                )
     n = 500 if quick else 2000
     rng = np.random.default_rng(0)
 

@@ -15,7 +15,9 @@ disguises = (X @ Y + Y @ X, W @ W.T - W.T @ W, W @ W + W.T @ W.T, V @ W + (V @ W
 
 laws = [rmtp.spectrum(M) for M in disguises]
 for law in laws:
-    print(f"{law.text:22s} moments {[int(law.moment(k)) for k in (2, 4, 6, 8)]}, g(1 + i/10) = {law.stieltjes(1 + 0.1j):.12f}")
+    print(
+        f"{law.text:22s} moments {[int(law.moment(k)) for k in (2, 4, 6, 8)]}, g(1 + i/10) = {law.stieltjes(1 + 0.1j):.12f}"
+    )
 print("support", laws[0].support(), "density at 1:", laws[0].pdf(1.0))
 
 if len(sys.argv) > 1:
@@ -24,6 +26,8 @@ if len(sys.argv) > 1:
     with plots.style():
         fig, ax = plots.figure(9, 5.4)
         for k, law in enumerate(laws):
-            ax.hist(law.sample(1000, rng=k), 50, density=True, histtype="step", color=plots.PALETTE[k + 1], label=law.text)
+            ax.hist(
+                law.sample(1000, rng=k), 50, density=True, histtype="step", color=plots.PALETTE[k + 1], label=law.text
+            )
         plots.spectral_law(laws[0], ax, None)
     fig.savefig(sys.argv[1])

@@ -9,13 +9,21 @@ from fractions import Fraction
 import rmtp
 
 n = rmtp.Dim("n")
-parts = [rmtp.spectrum(rmtp.Invariant(n, rmtp.Discrete([0, k], [Fraction(1, 3), Fraction(2, 3)]))) for k in range(1, 11)]
+parts = [
+    rmtp.spectrum(rmtp.Invariant(n, rmtp.Discrete([0, k], [Fraction(1, 3), Fraction(2, 3)]))) for k in range(1, 11)
+]
 total = sum(parts[1:], parts[0])
 print("mean", total.mean(), "variance", total.var(), "support", total.support())
 
 z = 40 + 1j
 omega = total.subordination(z)
-print("g(z) =", total.stieltjes(z), "and each part at its own point:", parts[0].stieltjes(omega[0]), parts[9].stieltjes(omega[9]))
+print(
+    "g(z) =",
+    total.stieltjes(z),
+    "and each part at its own point:",
+    parts[0].stieltjes(omega[0]),
+    parts[9].stieltjes(omega[9]),
+)
 
 product = parts[0] * parts[1]  # two projections of rank 2n/3, one of them twice
 print("product:", product.support(), [(a.x, round(a.mass, 9)) for a in product.atoms], "mean", product.mean())

@@ -18,7 +18,9 @@ true, naive = rmtp.limit(dx), rmtp.limit(dx, gradient_independence=True)
 print(true.text)
 for k in (1, 2, 3):
     drawn = rmtp.sample(np.mean(dx**k), width=1000, rng=0, trials=20)
-    print(f"E dx^{k}: {true.moment(k)}, naive {naive.moment(k)}, sampled {drawn.mean():.2f} ± {drawn.std() / 20**0.5:.2f}")
+    print(
+        f"E dx^{k}: {true.moment(k)}, naive {naive.moment(k)}, sampled {drawn.mean():.2f} ± {drawn.std() / 20**0.5:.2f}"
+    )
 
 if len(sys.argv) > 1:
     from rmtp import plots

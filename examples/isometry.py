@@ -8,8 +8,6 @@ keeps all of them near 1 (dynamical isometry). ReLU networks cannot.
 import sys
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import erf
 
 import rmtp
 

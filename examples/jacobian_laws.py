@@ -5,6 +5,7 @@ share one matrix or have one each. That D_l and W_l may be treated as free comes
 """
 
 import sys
+from fractions import Fraction
 
 import numpy as np
 
@@ -14,8 +15,8 @@ n = rmtp.Dim("n")
 ACTIVATIONS = {  # phi, phi', variance of the weights
     "linear": (lambda h: h, lambda h: rmtp.constant(n, 1), 1),
     "relu": (rmtp.relu, lambda h: np.heaviside(h, 0), 2),
-    "leaky relu": (lambda h: rmtp.leaky_relu(h, 0.5), lambda h: np.where(h > 0, 1, 0.5), 1.6),
-    "hard tanh": (lambda h: np.clip(h, -1, 1), lambda h: np.where(abs(h) < 1, 1, 0), 1.2),
+    "leaky relu": (lambda h: np.where(h > 0, h, h / 2), lambda h: np.where(h > 0, 1, Fraction(1, 2)), Fraction(8, 5)),
+    "hard tanh": (lambda h: np.clip(h, -1, 1), lambda h: np.where(abs(h) < 1, 1, 0), Fraction(6, 5)),
 }
 
 
@@ -50,7 +51,10 @@ for (name, orthogonal), law in laws.items():
     print(f"{name}, {'orthogonal' if orthogonal else 'Gaussian'}: var/mean^2 of J.T J {spread:.6f}, atoms", end=" ")
     print([(round(a.x, 6), round(a.mass, 6)) for a in law.atoms])
 
-blocks = {"one W per layer": rmtp.singular_values(residual(2, False)), "one W for all": rmtp.singular_values(residual(2, True))}
+blocks = {
+    "one W per layer": rmtp.singular_values(residual(2, False)),
+    "one W for all": rmtp.singular_values(residual(2, True)),
+}
 for name, law in blocks.items():
     print(f"residual, {name}: moments of J.T J", [round(float(law.square.moment(k)), 6) for k in (1, 2, 3)])
 

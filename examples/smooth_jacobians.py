@@ -31,7 +31,9 @@ def jacobian(phi, slope, depth, orthogonal):
 laws = {}
 for name, how in ACTIVATIONS.items():
     for orthogonal in (False, True):
-        laws[f"{name}, {'orthogonal' if orthogonal else 'Gaussian'}"] = rmtp.singular_values(jacobian(*how, 2, orthogonal))
+        laws[f"{name}, {'orthogonal' if orthogonal else 'Gaussian'}"] = rmtp.singular_values(
+            jacobian(*how, 2, orthogonal)
+        )
 for name, law in laws.items():
     print(f"{name}: moments of J.T J", [round(float(law.square.moment(k)), 9) for k in (1, 2, 3)])
 

@@ -1,6 +1,7 @@
 """Spiked models: a term of rank one moves no density, but beyond a threshold it sends one eigenvalue out (BBP).
 
-GOE + theta u u.T / n has an outlier at theta + 1/theta once theta > 1, and its eigenvector has the squared cosine 1 - 1/theta^2 with u.
+GOE + theta u u.T / n has an outlier at theta + 1/theta once theta > 1, and the squared cosine of its eigenvector with u is
+1 - 1/theta^2.
 """
 
 import sys

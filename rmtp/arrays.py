@@ -66,7 +66,8 @@ def evaluate(
             return np.diag(out) if out.ndim == 1 else out
         case Total(terms=terms):
             return sum(
-                (float(values[id(c)]) if isinstance(c, Node) else float(c)) * evaluate(term, width, drawn, values)
+                (float(np.ravel(values[id(c)])[0]) if isinstance(c, Node) else float(c))
+                * evaluate(term, width, drawn, values)
                 for c, term in terms
             )  # type: ignore[return-value]
         case Grid(blocks=blocks):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import evaluate, leaves
+from .errors import BadParameter
 from .handles import Node
 from .instructions import RandomMatrix
 from .matrices import Expression
@@ -59,6 +60,11 @@ def is_symmetric(m: Expression) -> bool:
     vectors: dict[int, Node] = {}
     matrices: dict[int, RandomMatrix] = {}
     leaves(m, vectors, matrices)
+    for source in matrices.values():
+        if any(isinstance(x, np.ndarray) for x in (source.ensemble.variance, source.rows.ratio, source.cols.ratio)):
+            raise BadParameter(
+                f"a swept variance or ratio in the matrix expression {m!r}", remedy="one expression per value"
+            )
     dims = {d for source in matrices.values() for d in (source.rows, source.cols)} | set(m.left)
     small = min(float(d.ratio) for d in dims)
     large = max(float(d.ratio) for d in dims)

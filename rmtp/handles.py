@@ -58,6 +58,8 @@ class Node(np.lib.mixins.NDArrayOperatorsMixin):
     __hash__ = object.__hash__
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if any(hasattr(i, "applied") for i in inputs):  # a matrix expression, which takes it from here
+            return NotImplemented
         if method != "__call__" or kwargs:
             raise UnsupportedOperation(
                 f"np.{ufunc.__name__}{'.' + method if method != '__call__' else ''} with {sorted(kwargs) or 'a reduction'}",

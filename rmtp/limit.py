@@ -19,7 +19,7 @@ import numpy as np
 
 from .axes import Along, combine, over_axes, stacked
 from .basis import Echelon
-from .dyson.implicit import Solution, solve_forms
+from .dyson.implicit import Solution, solve_forms, tell
 from .dyson.linear import LinearProgram
 from .ensembles import Number
 from .errors import (
@@ -318,20 +318,10 @@ class MasterTheorem:
             width = len(system.space)
             found = solve_forms(system, args[:width], args[width:], self.expect)
             for use, x, hat, dot in found.uses:
-                self._register(use.matrix, use.transposed, x, hat, dot)
+                known = self._bases.setdefault((use.matrix, use.transposed), (Echelon(), {}))
+                tell(*known, x, hat, dot)
             self._solved[key] = found
         return self._solved[key].unknowns[index]
-
-    def _register(self, matrix: RandomMatrix, transposed: bool, x: Form, hat: Form, dot: Form) -> None:
-        """Let the basis of a matrix know the image of x."""
-        basis, images = self._bases.setdefault((matrix, transposed), (Echelon(), {}))
-        coordinates = dict(basis.coordinates(x))
-        new = [k for k in coordinates if k not in images]
-        for k, c in coordinates.items():
-            if k in images:
-                hat, dot = add(hat, images[k][0], -c), add(dot, images[k][1], -c)
-        for k in new:
-            images[k] = scale(hat, 1 / coordinates[k]), scale(dot, 1 / coordinates[k])
 
     # -- scalars --------------------------------------------------------------------------------
 

@@ -129,7 +129,7 @@ class Expression:
     __len__ = __iter__ = __float__ = __bool__
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        numbers = all(isinstance(i, Expression) or np.ndim(i) == 0 for i in inputs)
+        numbers = all(isinstance(i, Expression | Scalar) or (number_like(i) and np.ndim(i) == 0) for i in inputs)
         if method == "__call__" and not kwargs and numbers and ufunc.__name__ in _UFUNCS:
             return _UFUNCS[ufunc.__name__](*inputs)
         raise UnsupportedOperation(

@@ -400,9 +400,8 @@ def _stems(ax: Any, law: Any) -> None:
 
 
 def _spectral_names(ax: Any, law: Any) -> None:
-    from .spectra.law import SingularLaw
 
-    ax.set_xlabel("singular value" if isinstance(law, SingularLaw) else "eigenvalue")
+    ax.set_xlabel(law.label)
     ax.set_ylabel("density" if law.edges else "mass")
     if len(ax.get_legend_handles_labels()[0]) > 1:
         ax.legend()

@@ -27,7 +27,7 @@ ORDER = [
     *("arrays", "sample", "dense", "plots", "zlaw", "uses"),
     *("dyson", "dyson.linear", "dyson.coefficients", "dyson.elimination", "dyson.couplings", "dyson.system"),
     *("dyson.continuation", "dyson.series", "dyson.implicit", "limit", "solving", "verify"),
-    *("dyson.resolvent", "dyson.precision", "spectra", "spectra.support", "spectra.density"),
+    *("dyson.resolvent", "dyson.precision", "spectra", "spectra.arguments", "spectra.support", "spectra.density"),
     *("spectra.transforms", "spectra.symbols", "spectra.equation", "spectra.outliers", "spectra.law", "spectra.build"),
     *("reproduce", "cli", "__main__"),
 ]

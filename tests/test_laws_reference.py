@@ -203,19 +203,19 @@ def test_atoms(name):
 
 @pytest.mark.parametrize("name", LAWS)
 def test_total_mass(name):
-    """Gauss-Legendre in the angle of x = middle + radius sin(t): the square roots of soft edges become smooth."""
+    """Gauss-Legendre in r, x = edge + length s(r): s doubles the order of soft edges, and is r^4 at 0, where edges are hard."""
     law = law_of(name)
-    nodes, weights = np.polynomial.legendre.leggauss(200)
-    t, mass = np.pi / 2 * nodes, sum(float(a.mass) for a in law.atoms)
-    for (a, b), power in zip(law.support(), [8] * 9, strict=False):
-        if a == 0:  # x = b s^8 takes any hard edge up to exponent -7/8 out
-            s = (np.sin(t) + 1) / 2
-            x, dx = b * s**power, b * power * s ** (power - 1) * np.cos(t) / 2
+    nodes, weights = np.polynomial.legendre.leggauss(80)
+    r, mass = (nodes + 1) / 2, sum(float(a.mass) for a in law.atoms)
+    for a, b in law.support():
+        if 0 in (a, b):
+            s, ds = (1 - (1 - r) ** 2) ** 4, 8 * (1 - r) * (1 - (1 - r) ** 2) ** 3
+            x = (a + b) * s
         else:
-            x, dx = (a + b) / 2 + (b - a) / 2 * np.sin(t), (b - a) / 2 * np.cos(t)
-        mass += np.sum(weights * np.pi / 2 * law.pdf(x) * dx)
-    cusp = name == "deformed_goe_pm1_critical"  # |x|^(1/3) in the middle: Gauss converges slowly
-    assert mass == pytest.approx(1, abs=1e-4 if cusp else 1e-8)
+            s, ds = r**2 * (3 - 2 * r), 6 * r * (1 - r)
+            x = a + (b - a) * s
+        mass += np.sum(weights / 2 * law.pdf(x) * (b - a) * ds)
+    assert mass == pytest.approx(1, abs=1e-8)
     assert float(law.cdf(1e6)) == pytest.approx(1, abs=1e-8)
 
 

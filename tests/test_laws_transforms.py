@@ -339,15 +339,30 @@ DIGITS = {
 }
 
 
-@pytest.mark.parametrize("name", DIGITS)
-def test_fifty_digits(name):
+def check_digits(name, *points):
     expression, exact = DIGITS[name]()
     law = rmtp.spectrum(expression)
-    for z in (0.75 + 0.5j, -0.3 - 0.01j, 40):
+    for z in points:
         found = law.stieltjes(z, dps=50)
         with mp.workdps(75):
             expected = exact(mp.mpmathify(z))
             assert abs(found - expected) < mp.mpf(10) ** -50 * abs(expected)
+
+
+@pytest.mark.parametrize("name", DIGITS)
+def test_fifty_digits(name):
+    check_digits(name, 0.75 + 0.5j, -0.3 - 0.01j)
+
+
+@pytest.mark.parametrize("name", ["semicircle", "third"])
+def test_fifty_digits_on_the_real_axis(name):
+    check_digits(name, 4, -3.25)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DIGITS)
+def test_fifty_digits_right_of_all_laws(name):
+    check_digits(name, 40, 30.5 - 1e-3j)
 
 
 def test_digits_at_exact_points():

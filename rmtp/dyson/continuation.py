@@ -69,7 +69,7 @@ class Branch:
 
     def step(self, made: Evaluation, right: list[Any]) -> np.ndarray:
         """Solutions of J d = right; where elimination without pivots fails, a dense solve with them."""
-        shape = np.shape(made.g[0])
+        shape = np.shape((made.g or made.residual or [0.0])[0])
         with np.errstate(all="ignore"):
             (d,) = elimination.solve(self.system.elimination, made.jacobian, [right])
             out = np.array([np.broadcast_to(x, shape) for x in d]).reshape(self.size, *shape)
@@ -112,7 +112,7 @@ class Branch:
         for k in range(40 if final else 3):
             made = self.evaluate(u, z, zeta)
             d = self.step(made, [-r for r in made.residual])
-            size = self._relative(d, u, made)
+            size = self.relative(d, u, made)
             bad = ~np.isfinite(size)
             size = np.where(bad, np.inf, size)
             if k == 0:
@@ -131,7 +131,7 @@ class Branch:
             previous = size
         return u, accepted, first, made
 
-    def _relative(self, d: np.ndarray, u: np.ndarray, made: Evaluation) -> np.ndarray:
+    def relative(self, d: np.ndarray, u: np.ndarray, made: Evaluation) -> np.ndarray:
         """The largest correction, each against the natural size of its unknown (they span many decades near a hard edge)."""
         if not self.size:
             return np.zeros(d.shape[1:])
@@ -168,7 +168,7 @@ class Branch:
             if not np.all(np.isfinite(d)):
                 return None
             u = u + d
-            if not self.size or np.max(self._relative(d, u, made)) < 1e-13:
+            if not self.size or np.max(self.relative(d, u, made)) < 1e-13:
                 break
         else:
             return None
@@ -186,27 +186,25 @@ class Branch:
         return u[:, :1], mean, float(np.sqrt(abs(second))) + 1e-12
 
     def close(self, u: np.ndarray, z: np.ndarray, zeta: np.ndarray) -> np.ndarray | None:
-        """Take the shift of the inverses from far up to 0."""
-        factor = 0.1
-        current = zeta
+        """Take the shift of the inverses from far up to 0: down in log height, landing as soon as the way is short."""
+        factor, current = 0.5, zeta
         for _ in range(400):
+            made = self.evaluate(u, z, current)
+            rate = self.step(made, list(made.by_zeta))
+            landing = -rate * current
+            if np.max(self.relative(landing, u, made)) <= _LEAP:
+                new, good, _, _ = self.newton(u + landing, z, 0 * current)
+                if good.all():
+                    return new
             goal = current * factor
-            if np.max(np.abs(goal)) < 1e-14:
-                goal = 0 * current
-            new, good, _, _ = self.newton(u, z, goal)
-            if not good.all() and np.any(goal != 0):
-                made = self.evaluate(u, z, current)
-                guess = u + self.step(made, [x * (goal - current) for x in made.by_zeta])
-                new, good, _, _ = self.newton(guess, z, goal)
+            new, good, first, _ = self.newton(_power_step(u, rate, current, goal), z, goal)
             if good.all():
                 u, current = new, goal
-                factor = max(0.01, factor**1.5)
-                if np.all(current == 0):
-                    return u
+                factor = factor**1.6 if np.max(first) < 0.02 else factor
             else:
                 factor = factor**0.5
-                if factor > 0.999:
-                    return None
+            if factor > 0.9999 or np.max(np.abs(current)) < 1e-250:
+                return None
         return None
 
     # -- paths ------------------------------------------------------------------------------------
@@ -245,12 +243,7 @@ class Branch:
         """A power-law step: exact for u ~ z^p, which is what u does far out and near a hard edge."""
         made = self.evaluate(u, now, 0 * now)
         rate = self.step(made, list(made.by_z))
-        with np.errstate(all="ignore"):
-            power = rate * now / u
-            curved = u * np.exp(power * np.log(then / now))
-            straight = u + rate * (then - now)
-        use = np.isfinite(curved) & (np.abs(power) < 4)
-        return np.where(use, curved, np.where(np.isfinite(straight), straight, u))
+        return _power_step(u, rate, now, then)
 
     def ladder(self, goals: np.ndarray, anchor: tuple[complex, np.ndarray, float, float]) -> tuple[np.ndarray, int]:
         """g at points going down from the anchor one after the other; how many were reached."""
@@ -348,7 +341,7 @@ class Branch:
             with np.errstate(all="ignore"):
                 made = self.evaluate(u[:, which], z[which], 0 * goal)
                 move = self.step(made, [r * (goal - z[which]) for r in made.by_z])
-                short = self._relative(move, u[:, which], made) <= _LEAP
+                short = self.relative(move, u[:, which], made) <= _LEAP
             guess = np.where(np.isfinite(move) & short, u[:, which] + move, u[:, which])
             new, good, first, _ = self.newton(guess, goal, 0 * goal)
             good &= short & (first <= 0.5 * _FIRST)
@@ -365,3 +358,13 @@ class Branch:
             factor[rest] = np.where(ok, factor[rest] ** 1.3, factor[rest] ** 0.5)
             tiny = (z[rest].imag < 1e-280) | (z[rest].imag < 1e-15 * np.maximum(np.abs(x[rest]), 1e-290))
             alive[rest[tiny | (factor[rest] > 0.98)]] = False
+
+
+def _power_step(u: np.ndarray, rate: np.ndarray, now: np.ndarray, then: np.ndarray) -> np.ndarray:
+    """u at `then` from its slope at `now`, as a power law entry by entry; a straight line where that makes no sense."""
+    with np.errstate(all="ignore"):
+        power = rate * now / u
+        curved = u * np.exp(power * np.log(then / now))
+        straight = u + rate * (then - now)
+    use = np.isfinite(curved) & (np.abs(power) < 4)
+    return np.where(use, curved, np.where(np.isfinite(straight), straight, u))

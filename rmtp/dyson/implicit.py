@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from ..basis import Echelon
 from ..errors import NotConverged, NotInvertible, UnsupportedOperation
 from ..expect.engine import Expectations
 from ..nonlinearity import Nonlinearity
-from ..normal import Form, Hat, add, constant, is_zero, times
+from ..normal import Form, Hat, add, constant, is_zero, scale, times
 from .coefficients import Coefficients, scalar
 from .continuation import Branch
 from .couplings import Pair
@@ -113,7 +114,7 @@ def couplings(system: System) -> tuple[dict[Pair, float], int]:
                 if not np.all(np.isfinite(d)):
                     break
                 u = u + d
-                if not branch.size or np.max(np.abs(d) / (np.abs(u) + 1e-300)) < 1e-12:
+                if not branch.size or np.max(branch.relative(d, u, made)) < 1e-12:
                     break
             landed = branch.close(u, z, zeta) if np.all(np.isfinite(u)) else None
             if landed is not None:
@@ -138,6 +139,17 @@ def couplings(system: System) -> tuple[dict[Pair, float], int]:
         found = theta
     assert found is not None
     return found, 0 if system.finite else _LEVELS[-1]
+
+
+def tell(basis: Echelon, images: dict[int, tuple[Form, Form]], x: Form, hat: Form, dot: Form) -> None:
+    """Let the basis of a matrix know Zhat and Zdot of its use on x."""
+    coordinates = dict(basis.coordinates(x))
+    new = [k for k in coordinates if k not in images]
+    for k, c in coordinates.items():
+        if k in images:
+            hat, dot = add(hat, images[k][0], -c), add(dot, images[k][1], -c)
+    for k in new:
+        images[k] = scale(hat, 1 / coordinates[k]), scale(dot, 1 / coordinates[k])
 
 
 class _Solver:

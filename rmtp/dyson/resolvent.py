@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..dense import is_symmetric
-from ..errors import NotConverged, NotExact, NotInvertible, RmtpError
+from ..errors import BadParameter, NotConverged, NotExact, NotInvertible, RmtpError
 from ..limit import MasterTheorem, Options
 from ..matrices import Expression, Inverse, Product, Total
 from ..normal import Form, constant
 from ..program import Program, lower
+from ..sweeps import sweep_shape
 from .coefficients import Coefficients
 from .continuation import Branch, Solved
 from .couplings import finite, law_nodes
@@ -193,6 +194,8 @@ def program_of(expression: Expression, options: Options) -> tuple[LinearProgram,
     """The linear program of the resolvent, and the law of its coefficients in the ring of `options`."""
     program = written(expression, is_symmetric)
     lines: Program = lower(list(program.coefficients))
+    if sweep_shape(lines):
+        raise BadParameter("a sweep in a matrix expression has one law per value", remedy="one spectrum per value")
     walked = MasterTheorem(lines, options).run()
     forms = [walked.values[k] for k in lines.outputs]
     for form, k in zip(forms, lines.outputs, strict=True):

@@ -3,12 +3,13 @@
 from .iterations import ITERATIONS
 from .jacobians import JACOBIANS
 from .language import LANGUAGE
+from .laws import LAWS
 from .networks import NETWORKS
 from .report import html_report, save_figures
 from .spectra import SPECTRA
 from .table import Claim, Derivation, Row, check, false_alarm_rate, table_text
 
-DERIVATIONS: tuple[Derivation, ...] = (*SPECTRA, *JACOBIANS, *NETWORKS, *ITERATIONS, *LANGUAGE)
+DERIVATIONS: tuple[Derivation, ...] = (*SPECTRA, *LAWS, *JACOBIANS, *NETWORKS, *ITERATIONS, *LANGUAGE)
 
 __all__ = [
     "DERIVATIONS",

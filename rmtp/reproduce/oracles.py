@@ -113,3 +113,189 @@ def jacobian_moments(layers: Sequence[tuple[Any, Any, Sequence[Any]]], count: in
         diagonal = reversion([0, *moments], size + 1)
         chi = _multiply(chi, _multiply([*diagonal[1:]], [1, 1], size), size)
     return reversion(chi, size)[1:]
+
+
+# ---------------------------------------------------------------------------------------------
+# published laws: densities, edges and Stieltjes transforms g(z) = int mu(dx) / (z - x)
+
+
+def lower(roots: Any) -> complex:
+    """The root with the smallest imaginary part; for equations with exactly one in the lower half plane."""
+    return complex(min(roots, key=lambda r: complex(r).imag))
+
+
+def iterated(f: Callable[[Any], Any], start: Any, damping: float = 0.5, steps: int = 4000) -> Any:
+    """The fixed point of f by damped iteration, which converges for resolvent equations off the real axis."""
+    x = np.asarray(start, dtype=complex)
+    for _ in range(steps):
+        new = (1 - damping) * x + damping * np.asarray(f(x))
+        if np.max(np.abs(new - x)) <= 1e-16 * np.max(np.abs(new)):
+            return new
+        x = new
+    if np.max(np.abs(np.asarray(f(x)) - x)) > 1e-13 * np.max(np.abs(x)):
+        raise ArithmeticError("the iteration of an oracle did not converge")
+    return x
+
+
+def newton(f: Callable[[complex], complex], start: complex) -> complex:
+    """A root of an analytic function near `start`, by the secant of a complex step."""
+    x = start
+    for _ in range(60):
+        h = 1e-6 * abs(x)
+        step = f(x) * 2 * h / (f(x + h) - f(x - h))
+        x = x - step
+        if abs(step) <= 1e-15 * abs(x):
+            break
+    return x
+
+
+def semicircle_stieltjes(z: complex) -> complex:
+    """(z - sqrt(z - 2) sqrt(z + 2)) / 2."""
+    return complex((z - np.sqrt(z - 2 + 0j) * np.sqrt(z + 2 + 0j)) / 2)
+
+
+def marchenko_pastur_stieltjes(z: complex, ratio: float) -> complex:
+    """Of A A.T, A of m/n = ratio with entries of variance 1/n: ratio z g^2 - (z + ratio - 1) g + 1 = 0."""
+    a, b = (1 - ratio**0.5) ** 2, (1 + ratio**0.5) ** 2
+    return complex((z + ratio - 1 - np.sqrt(z - a + 0j) * np.sqrt(z - b + 0j)) / (2 * ratio * z))
+
+
+def fuss_catalan_point(factors: int, share: float) -> tuple[float, float]:
+    """(x, density) of the Fuss-Catalan law at phi = share pi / (factors + 1) (Penson & Zyczkowski 2011)."""
+    s, phi = factors, share * np.pi / (factors + 1)
+    x = np.sin((s + 1) * phi) ** (s + 1) / (np.sin(phi) * np.sin(s * phi) ** s)
+    return float(x), float(np.sin(phi) ** 2 * np.sin(s * phi) ** (s - 1) / (np.pi * np.sin((s + 1) * phi) ** s))
+
+
+def silverstein(x: complex, values: Sequence[float], weights: Sequence[float], ratio: float) -> complex:
+    """g(x) of T^(1/2) A A.T T^(1/2), A of p/n = ratio with entries of variance 1/n (Silverstein & Choi 1995).
+
+    The companion v has ``x = -1/v + ratio E[t / (1 + t v)]`` and is its only root with Im v > 0;
+    g = -(v + (1 - ratio)/x) / ratio.
+    """
+    P = np.polynomial.Polynomial
+    factors = [P([1, t]) for t in values]
+    whole = P([1])
+    for f in factors:
+        whole = whole * f
+    rest = sum((P([w * t]) * whole // f for t, w, f in zip(values, weights, factors, strict=True)), P([0]))
+    equation = P([0, x]) * whole + whole - ratio * P([0, 1]) * rest
+    v = lower(equation.roots()).conjugate()  # real coefficients or x in the upper half plane
+    return complex(-(v + (1 - ratio) / x) / ratio)
+
+
+def silverstein_edges(values: Sequence[float], weights: Sequence[float], ratio: float) -> list[float]:
+    """All real critical values of x(v) = -1/v + ratio E[t / (1 + t v)]."""
+    P = np.polynomial.Polynomial
+    factors = [P([1, t]) for t in values]
+    squared = P([1])
+    for f in factors:
+        squared = squared * f * f
+    terms = sum((P([w * t * t]) * squared // (f * f) for t, w, f in zip(values, weights, factors, strict=True)), P([0]))
+    roots = (squared - ratio * P([0, 0, 1]) * terms).roots()
+    real = [r.real for r in roots if abs(r.imag) < 1e-9 * abs(r)]
+    return sorted(-1 / v + ratio * sum(w * t / (1 + t * v) for t, w in zip(values, weights, strict=True)) for v in real)
+
+
+def separable(
+    z: complex, rows: tuple[Sequence[float], Sequence[float]], columns: tuple[Sequence[float], Sequence[float]], ratio: float
+) -> complex:  # fmt: skip
+    """g(z) of T^(1/2) A S A.T T^(1/2), rows/cols of A = ratio, entries of variance 1/cols (Paul & Silverstein 2009)."""
+    (t, wt), (s, ws) = (tuple(np.asarray(a, dtype=float) for a in law) for law in (rows, columns))
+
+    def parts(e: Any) -> Any:
+        return 1 / (t * np.sum(ws * s / (1 + ratio * s * e)) - z)
+
+    e = iterated(lambda e: np.sum(wt * t * parts(e)), -1 / z)
+    return complex(-np.sum(wt * parts(e)))
+
+
+def information_plus_noise(z: complex, values: Sequence[float], weights: Sequence[float], ratio: float) -> complex:
+    """g(z) of (R + A)(R + A).T, A of rows/cols = ratio with entries of variance 1/cols, R R.T with the atoms given
+    (Dozier & Silverstein 2007)."""
+    t, w = np.asarray(values, dtype=float), np.asarray(weights, dtype=float)
+    m = iterated(lambda m: np.sum(w / (t / (1 + ratio * m) - (1 + ratio * m) * z + 1 - ratio)), -1 / z)
+    return complex(-m)
+
+
+def wachter(x: float, alpha: float, beta: float) -> tuple[float, float, float]:
+    """Edges a, b and n times the eigenvalue density at x of P Q P, for free projections of ranks alpha n and beta n, per n
+    (Wachter 1980): sqrt((x - a)(b - x)) / (2 pi x (1 - x))."""
+    first, second = (alpha * (1 - beta)) ** 0.5, (beta * (1 - alpha)) ** 0.5
+    a, b = (first - second) ** 2, (first + second) ** 2
+    return a, b, float(np.sqrt((x - a) * (b - x)) / (2 * np.pi * x * (1 - x)))
+
+
+def fisher(x: float, c1: float, c2: float) -> tuple[float, float, float]:
+    """Edges and density at x of W1 W1.T inv(W2 W2.T) with ratios p/n1 = c1, p/n2 = c2 < 1 (Silverstein 1985)."""
+    h = (c1 + c2 - c1 * c2) ** 0.5
+    a, b = ((1 - h) / (1 - c2)) ** 2, ((1 + h) / (1 - c2)) ** 2
+    return a, b, float((1 - c2) * np.sqrt((x - a) * (b - x)) / (2 * np.pi * x * (c1 + c2 * x)))
+
+
+def kesten_mckay(x: float, degree: int) -> float:
+    """The density of the infinite regular tree: d sqrt(4 (d - 1) - x^2) / (2 pi (d^2 - x^2)) (McKay 1981)."""
+    return float(degree * np.sqrt(4 * (degree - 1) - x * x) / (2 * np.pi * (degree**2 - x * x)))
+
+
+def tetilla(x: float) -> float:
+    """The density of an anticommutator of semicirculars at x != 0: z = 1/g + 2 g / (1 - g^2) (Nica & Speicher 1998)."""
+    return -lower(np.polynomial.Polynomial([1, -x, 1, x]).roots()).imag / np.pi
+
+
+def relu_edge(depth: int, share: float, variance: float) -> float:
+    """Right edge of J J.T for Gaussian weights: the smallest value of (1 + u)/u (variance (u + share))^depth over u > 0
+    (Pennington, Schoenholz & Ganguli 2017)."""
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(
+        lambda s: np.log1p(np.exp(s)) - s + depth * np.log(variance * (np.exp(s) + share)),
+        bounds=(-12, 6),
+        method="bounded",
+        options={"xatol": 1e-10},
+    )
+    return float(np.exp(found.fun))
+
+
+def two_atom_sum(z: complex, values: Sequence[float], share: float) -> complex:
+    """g(z) of a free sum of laws (1 - share) at 0, share at value: sum K_i(w) - (N - 1)/w = z, K_i a root of a quadratic
+    (Voiculescu 1986)."""
+
+    def outer(w: complex, k: float) -> complex:
+        b = k * w + 1
+        return complex((b + np.sqrt(b * b - 4 * w * k * (1 - share) + 0j)) / (2 * w))
+
+    w, far = 1 / (1e4 * z), 1e4 * z
+    for height in np.geomspace(1e4, 1, 400):
+        far = z * height
+        w = newton(lambda w, far=far: sum(outer(w, k) for k in values) - (len(values) - 1) / w - far, w)
+    return w
+
+
+def variance_profile(z: complex, sizes: Sequence[float], variances: Any) -> complex:
+    """g(z) of a symmetric matrix with variances s_ij / n in block ij and groups of sizes c_i n (Girko 1990).
+
+    The traces of the groups have ``g_i = 1 / (z - sum_j s_ij c_j g_j)``.
+    """
+    c, s = np.asarray(sizes, dtype=float), np.asarray(variances, dtype=float)
+    g = iterated(lambda g: 1 / (z - s @ (c * g)), np.full(len(c), 1 / z))
+    return complex(np.sum(c * g) / c.sum())
+
+
+def kernel_equivalent(z: complex, linear: float, noise: float, data: float, ratio: float) -> complex:
+    """g(z) of F.T F, F = sqrt(linear) W X + sqrt(noise) N, per column; ratio = columns/rows, data = columns/inputs
+    (Pennington & Worah 2017; Fan & Wang 2020).
+
+    A sample covariance whose population is linear lambda + noise, lambda following Marchenko and Pastur with ratio data.
+    """
+    t = (
+        np.pi * (np.arange(2000) + 0.5) / 2000
+    )  # sin^2 takes both roots out of the integrand: the midpoint rule is exact
+    radius = 2 * data**0.5
+    lam = 1 + data + radius * np.cos(t)
+    weights = (radius * np.sin(t)) ** 2 / (2 * np.pi * data * lam) * np.pi / 2000
+    population, w = linear * lam + noise, weights
+    if data > 1:
+        population, w = np.append(population, noise), np.append(w, 1 - 1 / data)
+    v = iterated(lambda v: -1 / (z - ratio * np.sum(w * population / (1 + population * v))), -1 / z)
+    return complex(-(v + (1 - ratio) / z) / ratio)

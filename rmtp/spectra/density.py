@@ -259,3 +259,24 @@ def invert_cdf(panels: list[Panel], mass: np.ndarray) -> np.ndarray:
         out[mine] = p.place(u)
     out[mass > panels[-1].below + panels[-1].mass] = panels[-1].ends[1]
     return out
+
+
+def integrate(p: Panel, f: Callable[[np.ndarray], Any], tol: float) -> Any:
+    """int f rho dx over one panel, by cutting u in halves until two resolutions agree to tol."""
+    t, w = np.polynomial.legendre.leggauss(40)
+    previous = None
+    for cuts in range(12):
+        ends = np.linspace(0, 1, (1 << cuts) + 1)
+        u = ((ends[:-1] + ends[1:])[:, None] + (ends[1] - ends[0]) * t).ravel() / 2
+        weights = np.tile(w, 1 << cuts) * (ends[1] - ends[0]) / 2
+        values = np.asarray(f(p.place(u)))
+        total = np.sum(values * np.polynomial.legendre.legval(2 * u - 1, p.series) * weights)
+        size = np.sum(np.abs(values) * np.abs(np.polynomial.legendre.legval(2 * u - 1, p.series)) * weights)
+        if not np.isfinite(total):
+            raise NotConverged("the function is not finite on the support", remedy="a function finite on the support")
+        if previous is not None and abs(total - previous) <= tol * max(size, 1e-300):
+            return total
+        previous = total
+    raise NotConverged(
+        "the integral against the density does not settle", remedy="a smoother function, or a larger tol="
+    )

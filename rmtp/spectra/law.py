@@ -16,12 +16,12 @@ from ..dyson.resolvent import Resolvent
 from ..dyson.system import DOUBLE
 from ..ensembles import Dim
 from ..errors import BadParameter, NotConverged, OnSpectrum, UnsupportedOperation
-from ..laws import CoordinateLaw
 from ..matrices import Expression, eye
 from ..matrixlaws import Invariant
 from ..sample import generator, positive
 from . import transforms
-from .density import Panel, Stub, build, evaluate_cdf, invert_cdf
+from .arguments import moment_order, real_points, shaped
+from .density import Panel, Stub, build, evaluate_cdf, integrate, invert_cdf
 from .equation import Equation, describe
 from .outliers import Outlier, find_outliers
 from .support import Atom, Axis, Edge, Interval, find
@@ -40,6 +40,13 @@ class Law:
     ----------
     text : str
         What it is the law of.
+
+    Examples
+    --------
+    >>> import rmtp
+    >>> law = rmtp.spectrum(rmtp.GOE(rmtp.Dim("n")))
+    >>> law.moment(8), law.support(), round(law.cdf(0.0), 12)
+    (Fraction(14, 1), ((-2.0, 2.0),), 0.5)
     """
 
     text: str
@@ -109,7 +116,7 @@ class Law:
         NotConverged
             Where the branch could not be followed; never a guess.
         """
-        flat, shape = _real(x)
+        flat, shape = real_points(x)
         out = np.zeros(flat.shape)
         inside = np.zeros(flat.shape, dtype=bool)
         if not self.bounded:
@@ -130,7 +137,7 @@ class Law:
                     remedy="a point that is not a singularity of the density",
                 )
             out[inside] = value
-        return _shaped(out, shape)
+        return shaped(out, shape)
 
     def _end_value(self, x: float) -> float:
         panel = next(p for p in self._structure[2] if x in p.ends)
@@ -140,12 +147,12 @@ class Law:
 
     def cdf(self, x: Any) -> Any:
         """``mu((-inf, x])``, atoms included."""
-        flat, shape = _real(x)
+        flat, shape = real_points(x)
         _, atoms, panels = self._structure
         out = evaluate_cdf(panels, flat)
         for a in atoms:
             out = out + a.mass * (flat >= a.x)
-        return _shaped(np.clip(out, 0.0, 1.0), shape)
+        return shaped(np.clip(out, 0.0, 1.0), shape)
 
     def sf(self, x: Any) -> Any:
         """``mu((x, inf))``."""
@@ -153,7 +160,7 @@ class Law:
 
     def ppf(self, q: Any) -> Any:
         """The smallest x with ``cdf(x) >= q``."""
-        flat, shape = _real(q)
+        flat, shape = real_points(q)
         if np.any((flat < 0) | (flat > 1)):
             raise BadParameter(f"ppf: q = {q!r} is no probability", remedy="0 <= q <= 1")
         _, atoms, panels = self._structure
@@ -171,7 +178,7 @@ class Law:
             out[open_] = invert_cdf(panels, rest[open_])
         if atoms and not panels:
             out[open_] = atoms[0].x
-        return _shaped(out, shape)
+        return shaped(out, shape)
 
     def median(self) -> float:
         """``ppf(1/2)``."""
@@ -196,7 +203,7 @@ class Law:
         _, atoms, panels = self._structure
         total: Any = sum((a.mass * np.asarray(f(np.array([a.x])))[0] for a in atoms), 0.0)
         for p in panels:
-            total = total + _integral(p, f, tol)
+            total = total + integrate(p, f, tol)
         return total.item() if isinstance(total, np.generic) else total
 
     def mean(self) -> Any:
@@ -228,7 +235,7 @@ class Law:
 
     def free_cumulants(self, k: int) -> list[Any]:
         """Free cumulants kappa_1..kappa_k, rational when the moments are."""
-        order = _order(k)
+        order = moment_order(k)
         return transforms.free_cumulants([self.moment(j) for j in range(order + 1)])
 
     def r_transform(self, w: Any) -> Any:
@@ -423,7 +430,7 @@ class SpectralLaw(Law):
 
         By the power series of the fixed point at infinity (exact), or by integration if M has an inverse.
         """
-        order = _order(k)
+        order = moment_order(k)
         if order == 0:
             return Fraction(1)
         if self.resolvent.system.program.rational:
@@ -515,7 +522,7 @@ class SingularLaw(Law):
 
     def moment(self, k: int) -> Any:
         """``int s**k``: even ones are moments of the square and exact where those are."""
-        order = _order(k)
+        order = moment_order(k)
         return self.square.moment(order // 2) if order % 2 == 0 else self.expect(lambda s: s**order)
 
     def stieltjes(self, z: Any, dps: int | None = None) -> Any:
@@ -614,46 +621,3 @@ def _positive(law: Law) -> bool:
 
 
 # ---------------------------------------------------------------------------------------------
-
-
-def _integral(p: Panel, f: Callable[[np.ndarray], Any], tol: float) -> Any:
-    t, w = np.polynomial.legendre.leggauss(40)
-    previous = None
-    for cuts in range(12):
-        ends = np.linspace(0, 1, (1 << cuts) + 1)
-        u = ((ends[:-1] + ends[1:])[:, None] + (ends[1] - ends[0]) * t).ravel() / 2
-        weights = np.tile(w, 1 << cuts) * (ends[1] - ends[0]) / 2
-        values = np.asarray(f(p.place(u)))
-        total = np.sum(values * np.polynomial.legendre.legval(2 * u - 1, p.series) * weights)
-        size = np.sum(np.abs(values) * np.abs(np.polynomial.legendre.legval(2 * u - 1, p.series)) * weights)
-        if not np.isfinite(total):
-            raise NotConverged("the function is not finite on the support", remedy="a function finite on the support")
-        if previous is not None and abs(total - previous) <= tol * max(size, 1e-300):
-            return total
-        previous = total
-    raise NotConverged(
-        "the integral against the density does not settle", remedy="a smoother function, or a larger tol="
-    )
-
-
-def _real(x: Any) -> tuple[np.ndarray, tuple[int, ...]]:
-    try:
-        array = np.asarray(x, dtype=float)
-    except (TypeError, ValueError):
-        raise BadParameter(f"{x!r} is not real", remedy="real numbers, or an array of them") from None
-    if np.isnan(array).any():
-        raise BadParameter("nan among the points", remedy="real numbers")
-    return array.ravel(), array.shape
-
-
-def _shaped(flat: np.ndarray, shape: tuple[int, ...]) -> Any:
-    return flat.reshape(shape) if shape else float(flat[0])
-
-
-def _order(k: Any) -> int:
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 0:
-        raise BadParameter(f"the order {k!r}", remedy="an int >= 0")
-    return int(k)
-
-
-__all__ = ["CoordinateLaw", "Law", "SingularLaw", "SpectralLaw", "as_law"]
