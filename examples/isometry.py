@@ -34,23 +34,33 @@ print("critical line of hard tanh: q, weight variance, bias variance")
 for q in (0.1, 0.3, 1.0, 3.0):
     print(f"  {q:4.1f} {critical(q)[0]:.6f} {critical(q)[1]:.6f}")
 
-DEPTHS = (2, 8, 32, 128)
-families = {
-    "linear, Gaussian": lambda depth: jacobian(1, depth, False),
-    "relu, orthogonal": lambda depth: jacobian(0.5, depth, True),
-    "hard tanh, orthogonal, q ~ 1/L": lambda depth: jacobian(1 - 0.25 / depth, depth, True),
+families = {  # and the depths at which they are drawn
+    "linear, Gaussian": (lambda depth: jacobian(1, depth, False), (2, 8, 32, 128)),
+    "relu, orthogonal": (lambda depth: jacobian(0.5, depth, True), (2, 8, 32)),
+    "hard tanh, orthogonal, q ~ 1/L": (lambda depth: jacobian(1 - 0.25 / depth, depth, True), (2, 8, 32)),
 }
-laws = {name: {depth: rmtp.singular_values(make(depth)) for depth in DEPTHS} for name, make in families.items()}
-for name, deep in laws.items():
-    print(name, {depth: round(float(law.square.var()), 6) for depth, law in deep.items()}, "variance of the squares")
+for name, (make, _) in families.items():
+    squares = {depth: rmtp.singular_values(make(depth)).square for depth in (2, 8, 32, 128)}
+    print(
+        name,
+        {depth: round(float(law.var()), 6) for depth, law in squares.items()},
+        "variance of squared singular values",
+    )
 
 if len(sys.argv) > 1:
     from rmtp import plots
 
+    s = np.geomspace(0.02, 4, 120)
     with plots.style():
         fig, axes = plots.figure(15, 4.8, 1, 3)
-        for ax, (name, deep) in zip(axes, laws.items()):
-            for k, (depth, law) in enumerate(deep.items()):
-                plots.spectral_law_loglog(law, ax, None, color=plots.PALETTE[k], label=f"depth {depth}")
+        for ax, (name, (make, depths)) in zip(axes, families.items()):
+            for k, depth in enumerate(depths):
+                square = rmtp.singular_values(make(depth)).square
+                g = square.stieltjes(s**2 * (1 + 1e-5j))  # so near the axis that a figure cannot tell
+                ax.loglog(s, -2 * s * g.imag / np.pi, color=plots.PALETTE[k], label=f"depth {depth}")
+            ax.set_ylim(1e-3, 30)
+            ax.set_xlabel("singular value")
+            ax.set_ylabel("density")
             ax.set_title(name)
+            ax.legend()
     fig.savefig(sys.argv[1])

@@ -33,30 +33,27 @@ def jacobian(phi, slope, variance, depth, orthogonal):
 def residual(depth, tied):
     """x <- x + relu(W x)."""
     x, J = rmtp.Normal(n), rmtp.eye(n)
-    shared = rmtp.Gaussian(n, n, variance=0.5)
+    shared = rmtp.Gaussian(n, n, variance=Fraction(1, 2))
     for _ in range(depth):
-        W = shared if tied else rmtp.Gaussian(n, n, variance=0.5)
+        W = shared if tied else rmtp.Gaussian(n, n, variance=Fraction(1, 2))
         h = W @ x
         x, J = x + rmtp.relu(h), (rmtp.eye(n) + rmtp.diag(np.heaviside(h, 0)) @ W) @ J
     return J
 
 
-laws = {
-    (name, orthogonal): rmtp.singular_values(jacobian(*how, 3, orthogonal))
-    for name, how in ACTIVATIONS.items()
-    for orthogonal in (False, True)
-}
-for (name, orthogonal), law in laws.items():
-    spread = float(law.square.var() / law.square.mean() ** 2)
-    print(f"{name}, {'orthogonal' if orthogonal else 'Gaussian'}: var/mean^2 of J.T J {spread:.6f}, atoms", end=" ")
-    print([(round(a.x, 6), round(a.mass, 6)) for a in law.atoms])
+laws = {}
+for name, how in ACTIVATIONS.items():
+    for orthogonal in (False, True):
+        law = rmtp.singular_values(jacobian(*how, 2, orthogonal))
+        laws[name, orthogonal] = law
+        squares = [law.expect(lambda s, k=k: s ** (2 * k)) for k in (1, 2)]
+        print(f"{name}, {'orthogonal' if orthogonal else 'Gaussian'}: var/mean^2 of J.T J", end=" ")
+        print(f"{squares[1] / squares[0] ** 2 - 1:.6f}, atoms {[(round(a.x, 6), round(a.mass, 6)) for a in law.atoms]}")
 
-blocks = {
-    "one W per layer": rmtp.singular_values(residual(2, False)),
-    "one W for all": rmtp.singular_values(residual(2, True)),
-}
-for name, law in blocks.items():
-    print(f"residual, {name}: moments of J.T J", [round(float(law.square.moment(k)), 6) for k in (1, 2, 3)])
+blocks = {"one W per layer": residual(2, False), "one W for all": residual(2, True)}
+for name, J in blocks.items():
+    blocks[name] = rmtp.singular_values(J)
+    print(f"residual, {name}: support of the singular values {blocks[name].support()}")
 
 if len(sys.argv) > 1:
     from rmtp import plots

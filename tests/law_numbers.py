@@ -91,13 +91,13 @@ def _trimmed(a: Series) -> Series:
 
 
 def moments_from_cumulants(kappa: Sequence[Any], orders: int) -> list[Any]:
-    """Free cumulants kappa_1, ...: M(z) = C(z M(z)), C(z) = 1 + sum kappa_s z^s, solved coefficient by coefficient."""
-    kappa = [*kappa, *[F(0)] * (orders - len(kappa))]
-    M: Series = [F(1)]
+    """Free cumulants kappa_1, ...: M(z) = C(z M(z)), C(z) = 1 + sum kappa_s z^s, so m_n = [y^n] C^(n+1)/(n + 1) (Lagrange)."""
+    C = [F(1), *kappa, *[F(0)] * orders][: orders + 1]
+    total, moments = C, []
     for n in range(1, orders + 1):
-        M = [*M, F(0)]
-        M[n] = sum((kappa[s - 1] * power(M, s, n + 1)[n - s] for s in range(1, n + 1)), F(0))
-    return M[1:]
+        total = mul(total, C, orders + 1)
+        moments.append(total[n] / (n + 1))
+    return moments
 
 
 def cumulants_from_moments(moments: Sequence[Any]) -> list[Any]:

@@ -160,3 +160,86 @@ def test_png():
     fig, ax = plots.figure()
     ax.plot([1, 2])
     assert base64.b64decode(plots.to_png_base64(fig)).startswith(b"\x89PNG\r\n\x1a\n")
+
+
+# ---------------------------------------------------------------------------------------------
+# spectral laws
+
+
+def wishart(ratio):
+    n = rmtp.Dim("n")
+    X = rmtp.Gaussian(rmtp.Dim("m", ratio), n)
+    return rmtp.spectrum(X @ X.T)
+
+
+def test_a_spectral_density_is_the_exact_one_with_its_atom(ax):
+    """Marchenko-Pastur of ratio 2: mass 1/2 at 0, the rest sqrt((b - x)(x - a)) / (4 pi x)."""
+    plots.spectral_law(wishart(2), ax, width=150)
+    x, rho = curve(ax, "limit")
+    a, b = 3 - 2 * np.sqrt(2), 3 + 2 * np.sqrt(2)
+    assert abs(x[0] - a) < 1e-9 and abs(x[-1] - b) < 1e-9 and rho[0] == rho[-1] == 0
+    inner = slice(1, -1)
+    exact = np.sqrt((b - x[inner]) * (x[inner] - a)) / (4 * np.pi * x[inner])
+    np.testing.assert_allclose(rho[inner], exact, rtol=1e-6, atol=1e-9)
+    assert abs(np.trapezoid(rho, x) - 0.5) < 1e-3
+    (stem,) = [item for item in ax.get_lines() if item.get_label() == "atoms: height is mass"]
+    assert list(stem.get_xdata()) == [0, 0] and abs(stem.get_ydata()[1] - 0.5) < 1e-9
+    assert [t.get_text() for t in ax.texts] == ["mass 0.5"]
+    (bars,) = ax.patches
+    heights, edges, _ = bars.get_data()
+    assert abs(np.sum(heights * np.diff(edges)) - 0.5) < 1e-12  # 150 zeros of 300 are left out
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("eigenvalue", "density")
+
+
+def test_an_infinite_density_cuts_the_axis(ax):
+    plots.spectral_law(wishart(1), ax, width=None)
+    x, rho = curve(ax, "limit")
+    assert np.all(np.isfinite(rho)) and x[0] > 0
+    assert ax.get_ylim()[1] < rho.max() / 10
+    np.testing.assert_allclose(rho[:-1], np.sqrt(4 / x[:-1] - 1) / (2 * np.pi), rtol=1e-6)
+
+
+def test_intervals_are_separate_lines(ax):
+    n = rmtp.Dim("n")
+    law = rmtp.spectrum(rmtp.diag(rmtp.IID(n, rmtp.Discrete([-3, 3]))) + rmtp.GOE(n))
+    plots.spectral_law(law, ax, width=None)
+    spans = [(line.get_xdata()[0], line.get_xdata()[-1]) for line in ax.get_lines()]
+    np.testing.assert_allclose(spans, law.support(), rtol=1e-12)
+
+
+def test_several_laws_in_one_axes(ax):
+    plots.spectral_law(rmtp.spectrum(rmtp.GOE(rmtp.Dim("n")) * 0.1), ax, None, label="narrow")
+    tall = ax.get_ylim()[1]
+    plots.spectral_law(rmtp.spectrum(rmtp.GOE(rmtp.Dim("n"))), ax, None, label="wide", color="red")
+    assert ax.get_ylim()[1] == tall
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["narrow", "wide"]
+
+
+def test_singular_values_that_are_all_one(ax):
+    plots.spectral_law(rmtp.singular_values(rmtp.Haar(rmtp.Dim("n"))), ax, width=30)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("singular value", "mass")
+    assert [t.get_text() for t in ax.texts] == ["mass 1"] and not ax.patches
+
+
+def test_a_hard_edge_is_a_straight_line_on_logarithmic_axes(ax):
+    plots.spectral_law_loglog(wishart(1), ax, width=100)
+    x, rho = curve(ax, "limit")
+    slope = np.polyfit(np.log(x[x < 1e-3]), np.log(rho[x < 1e-3]), 1)[0]
+    assert abs(slope + 0.5) < 1e-3
+    (bars,) = ax.patches
+    heights, edges, _ = bars.get_data()
+    assert 0.98 <= np.sum(heights * np.diff(edges)) <= 1 + 1e-12
+
+
+def test_logarithmic_axes_need_a_positive_part(ax):
+    n = rmtp.Dim("n")
+    with pytest.raises(BadParameter):
+        plots.spectral_law_loglog(rmtp.singular_values(rmtp.Haar(n)), ax)
+
+
+def test_outliers_are_marked(ax):
+    n = rmtp.Dim("n")
+    u = rmtp.Normal(n)
+    plots.spectral_law(rmtp.spectrum(rmtp.GOE(n) + 2 * rmtp.outer(u, u)), ax, width=None)
+    x, _ = curve(ax, "outliers")
+    np.testing.assert_allclose(x, [2.5], rtol=1e-9)

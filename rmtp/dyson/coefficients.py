@@ -226,7 +226,7 @@ class Coefficients:
                 remedy="piecewise linear nonlinearities, discrete laws, or fewer layers through one width",
             )
         breaks = self._breaks(forms, roots) if dims == 1 and rank == 1 else []
-        lines = [normal_rule(breaks, level if dims == 1 else min(level, 16 // dims))] * dims
+        lines = [normal_rule(breaks, level if dims == 1 else min(level, 16 // max(dims, 1)))] * dims
         grids = np.meshgrid(*(t for t, _ in lines), indexing="ij") if lines else []
         shares: np.ndarray = np.ones(())
         for _, w in lines:

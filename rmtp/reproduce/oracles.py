@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from math import comb
 from typing import Any
@@ -173,20 +174,20 @@ def silverstein(x: complex, values: Sequence[float], weights: Sequence[float], r
     The companion v has ``x = -1/v + ratio E[t / (1 + t v)]`` and is its only root with Im v > 0;
     g = -(v + (1 - ratio)/x) / ratio.
     """
-    P = np.polynomial.Polynomial
+    P: Any = np.polynomial.Polynomial
     factors = [P([1, t]) for t in values]
     whole = P([1])
     for f in factors:
         whole = whole * f
     rest = sum((P([w * t]) * whole // f for t, w, f in zip(values, weights, factors, strict=True)), P([0]))
     equation = P([0, x]) * whole + whole - ratio * P([0, 1]) * rest
-    v = lower(equation.roots()).conjugate()  # real coefficients or x in the upper half plane
+    v = lower(equation.roots().conj()).conjugate()
     return complex(-(v + (1 - ratio) / x) / ratio)
 
 
 def silverstein_edges(values: Sequence[float], weights: Sequence[float], ratio: float) -> list[float]:
     """All real critical values of x(v) = -1/v + ratio E[t / (1 + t v)]."""
-    P = np.polynomial.Polynomial
+    P: Any = np.polynomial.Polynomial
     factors = [P([1, t]) for t in values]
     squared = P([1])
     for f in factors:
@@ -265,10 +266,12 @@ def two_atom_sum(z: complex, values: Sequence[float], share: float) -> complex:
         b = k * w + 1
         return complex((b + np.sqrt(b * b - 4 * w * k * (1 - share) + 0j)) / (2 * w))
 
-    w, far = 1 / (1e4 * z), 1e4 * z
+    def distance(far: complex, w: complex) -> complex:
+        return sum(outer(w, k) for k in values) - (len(values) - 1) / w - far
+
+    w = 1 / (1e4 * z)
     for height in np.geomspace(1e4, 1, 400):
-        far = z * height
-        w = newton(lambda w, far=far: sum(outer(w, k) for k in values) - (len(values) - 1) / w - far, w)
+        w = newton(partial(distance, z * height), w)
     return w
 
 

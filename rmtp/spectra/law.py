@@ -21,7 +21,7 @@ from ..matrixlaws import Invariant
 from ..sample import generator, positive
 from . import transforms
 from .arguments import moment_order, real_points, shaped
-from .density import Panel, Stub, build, evaluate_cdf, integrate, invert_cdf
+from .density import Panel, Stub, beside_edges, build, evaluate_cdf, integrate, invert_cdf
 from .equation import Equation, describe
 from .outliers import Outlier, find_outliers
 from .support import Atom, Axis, Edge, Interval, find
@@ -130,6 +130,9 @@ class Law:
         if inside.any():
             value = self._density(flat[inside])
             lost = np.isnan(value)
+            if lost.any() and self.bounded:  # right beside a singularity the panels know what no single point can tell
+                value[lost] = beside_edges(self._structure[2], flat[inside][lost])
+                lost = np.isnan(value)
             if lost.any():
                 raise NotConverged(
                     f"the branch could not be followed to x = {flat[inside][lost][0]!r}",

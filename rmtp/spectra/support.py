@@ -468,7 +468,7 @@ def _atoms_in_gaps(
 def _pole(axis: Axis, low: float, high: float) -> Atom | None:
     """The zero of 1/g between two points and the mass 1 / (1/g)' there, from interpolation of the analytic function 1/g."""
     t = np.polynomial.chebyshev.chebpts1(8)
-    previous = np.inf
+    previous, ends_ = np.inf, (low, high)
     for _ in range(40):
         x = (low + high) / 2 + (high - low) / 2 * t
         g, inside, known, _ = axis.look(x)
@@ -487,9 +487,9 @@ def _pole(axis: Axis, low: float, high: float) -> Atom | None:
             roots = near_axis[(near_axis >= low) & (near_axis <= high)]
             if len(roots) != 1:
                 return None
-            centre, slope = float(roots[0]), float(series.deriv()(roots[0]))
+            centre = float(roots[0])
             if abs(centre - previous) <= 1e-13 * axis.resolvent.spread:
-                mass = 1 / slope
+                mass = _residue(axis, centre, 0.9 * min(centre - ends_[0], ends_[1] - centre))
                 centre = recognised(centre, axis.resolvent.spread)
                 return Atom(centre, mass) if mass > _MASS else None
             previous = centre
@@ -500,6 +500,13 @@ def _pole(axis: Axis, low: float, high: float) -> Atom | None:
         if high - low < 1e-12 * axis.resolvent.spread:
             return None
     return None
+
+
+def _residue(axis: Axis, centre: float, radius: float) -> float:
+    """(1/2 pi i) of the integral of g around a point, by the trapezoid rule on a circle."""
+    z = centre + radius * np.exp(1j * np.pi * (np.arange(24) + 0.5) / 24)  # the lower half is the conjugate
+    g = axis.resolvent.mean_of(axis.resolvent.solve(z).g)
+    return float(np.mean((g * (z - centre)).real))
 
 
 def recognised(x: float, spread: float) -> float:
