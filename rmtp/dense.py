@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import evaluate, leaves
+from .dyson.linear import expression_key
 from .errors import BadParameter
 from .handles import Node
 from .instructions import RandomMatrix
@@ -57,6 +58,8 @@ def is_symmetric(m: Expression) -> bool:
     """Whether an expression equals its own transpose, as an identity of matrices: decided on one small random draw."""
     if m.left != m.right:
         return False
+    if expression_key(m) == expression_key(m.T):
+        return True
     vectors: dict[int, Node] = {}
     matrices: dict[int, RandomMatrix] = {}
     leaves(m, vectors, matrices)

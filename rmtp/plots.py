@@ -16,6 +16,7 @@ import numpy as np
 
 from .errors import BadParameter
 from .normal import Hat, Initial
+from .plotmarks import limit_line, numbers, short
 from .sample import generator, positive, sample
 
 # Okabe & Ito's palette: distinct under every common colour blindness, and in grey
@@ -282,8 +283,8 @@ def spectral_law_loglog(
 ) -> Any:
     """The density of a law on the positive axis, both axes logarithmic: a hard edge is a straight line of its exponent.
 
-    The histogram has bins of equal ratio. Atoms have no place here, and only what is right of ``1e-6`` of the largest
-    value is shown.
+    The histogram has bins of equal ratio. Atoms have no place here, and only values above 1e-6 of
+    the largest (singular values: 1e-4) are shown.
 
     Parameters
     ----------
@@ -312,7 +313,8 @@ def spectral_law_loglog(
     >>> ax.get_xlabel(), ax.get_xscale()
     ('singular value', 'log')
     """
-    ends = [(max(a, 1e-6 * b), b) for a, b in law.support() if b > 0]
+    least = 1e-4 if law.label == "singular value" else 1e-6
+    ends = [(max(a, least * b), b) for a, b in law.support() if b > 0]
     if not ends or not np.isfinite(ends[-1][1]):
         raise BadParameter(f"{law!r} has no bounded density on the positive axis", remedy="spectral_law(law)")
     shares = (1 - np.cos(np.pi * (np.arange(_SPECTRAL_POINTS) + 0.5) / _SPECTRAL_POINTS)) / 2
@@ -400,7 +402,6 @@ def _stems(ax: Any, law: Any) -> None:
 
 
 def _spectral_names(ax: Any, law: Any) -> None:
-
     ax.set_xlabel(law.label)
     ax.set_ylabel("density" if law.edges else "mass")
     if len(ax.get_legend_handles_labels()[0]) > 1:
@@ -424,15 +425,15 @@ def plot_verification(v: Any, ax: Any = None) -> Any:
     Axes
     """
     with _axes(ax) as axes:
-        _limit_line(axes, v.limit)
+        limit_line(axes, v.limit)
         if len(v.widths) > 1:
             n = np.geomspace(v.widths[0], v.widths[-1], 100)
             axes.plot(n, v.fitted(n), ":", color=PALETTE[0], linewidth=1.6, label=r"fit $L + c/n$")
         axes.errorbar(
             v.widths, v.mean, 2 * v.se, fmt="o", color=PALETTE[0], capsize=4, label="mean ± 2 standard errors"
         )
-        _width_axis(axes, v.widths)
-        axes.set_ylabel(_short(v.expression) or "average")
+        width_axis(axes, v.widths)
+        axes.set_ylabel(short(v.expression) or "average")
         axes.set_title(f"z = {v.score:+.2f} at infinite width", loc="left")
         axes.legend()
     return axes
@@ -455,14 +456,14 @@ def plot_universality(checks: Mapping[str, Any], ax: Any = None) -> Any:
         raise BadParameter("no verifications to plot", remedy='verify(..., entries=("gaussian", "rademacher"))')
     first = next(iter(checks.values()))
     with _axes(ax) as axes:
-        _limit_line(axes, first.limit)
+        limit_line(axes, first.limit)
         shift = np.linspace(-0.06, 0.06, len(checks)) if len(checks) > 1 else [0.0]
         for k, (law, v) in enumerate(checks.items()):
             marker, colour = _MARKERS[k % len(_MARKERS)], PALETTE[k % len(PALETTE)]
             n = np.array(v.widths) * np.exp(shift[k])
             axes.errorbar(n, v.mean, 2 * v.se, fmt=marker, color=colour, capsize=4, label=f"{law} entries")
-        _width_axis(axes, first.widths)
-        axes.set_ylabel(_short(first.expression) or "average")
+        width_axis(axes, first.widths)
+        axes.set_ylabel(short(first.expression) or "average")
         axes.legend()
     return axes
 
@@ -514,18 +515,18 @@ def plot_trajectory(
     colour = {label: PALETTE[k % len(PALETTE)] for k, label in enumerate(labels)}
     with _axes(ax) as axes:
         for label, values in curves.items():
-            axes.plot(steps, _numbers(values, steps, label), color=colour[label], label=f"{label}: limit")
+            axes.plot(steps, numbers(values, steps, label), color=colour[label], label=f"{label}: limit")
         for label, values in naive.items():
-            row = _numbers(values, steps, label)
+            row = numbers(values, steps, label)
             axes.plot(steps, row, "--", color=colour[label], alpha=0.8, label=f"{label}: naive (no Z-Dot)")
         for k, (label, (means, errors)) in enumerate(finite.items()):
-            rows = _numbers(means, steps, label), 2 * _numbers(errors, steps, label)
+            rows = numbers(means, steps, label), 2 * numbers(errors, steps, label)
             marker = _MARKERS[k % len(_MARKERS)]
             axes.errorbar(steps, *rows, fmt=marker, color=colour[label], capsize=3, label=f"{label}: sampled ± 2 se")
         if log:
             axes.set_yscale("log")
         if all(float(s).is_integer() for s in steps):
-            _integer_axis(axes)
+            integer_axis(axes)
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
         axes.legend()
@@ -561,19 +562,19 @@ def plot_moments(
     -----
     The vertical axis is logarithmic if all values are positive and span more than a factor of 50.
     """
-    computed = _numbers(engine, ks, "engine")
+    computed = numbers(engine, ks, "engine")
     with _axes(ax) as axes:
         if analytic is not None:
-            known = _numbers(analytic, ks, "analytic")
+            known = numbers(analytic, ks, "analytic")
             axes.plot(ks, known, "-", color=GREY, linewidth=1.6, label="analytic")
         axes.plot(ks, computed, "o", mfc="none", mew=2, ms=10, color=PALETTE[0], label="engine")
         if sampled is not None:
-            means = _numbers(sampled, ks, "sampled")
-            spread = np.zeros(len(ks)) if errors is None else 2 * _numbers(errors, ks, "errors")
+            means = numbers(sampled, ks, "sampled")
+            spread = np.zeros(len(ks)) if errors is None else 2 * numbers(errors, ks, "errors")
             axes.errorbar(ks, means, spread, fmt="s", ms=4, color=PALETTE[1], capsize=4, label="sampled ± 2 se")
         if np.all(computed > 0) and computed.max() > 50 * computed.min():
             axes.set_yscale("log")
-        _integer_axis(axes)
+        integer_axis(axes)
         axes.set_xlabel(r"order $k$")
         axes.set_ylabel(ylabel)
         axes.legend()
@@ -584,15 +585,7 @@ def plot_moments(
 # parts
 
 
-def _limit_line(ax: Any, limit: Any) -> None:
-    value, error = float(limit.value), float(limit.error)
-    name = "claim" if limit.method == "claim" else f"limit ({limit.method})"
-    ax.axhline(value, color=PALETTE[6], linewidth=1.8, label=f"{name}: {value:.6g}")
-    if error:
-        ax.axhspan(value - 2 * error, value + 2 * error, color=PALETTE[6], alpha=0.12, linewidth=0)
-
-
-def _width_axis(ax: Any, widths: Sequence[int]) -> None:
+def width_axis(ax: Any, widths: Sequence[int]) -> None:
     from matplotlib.ticker import NullLocator
 
     ax.set_xscale("log")
@@ -601,18 +594,7 @@ def _width_axis(ax: Any, widths: Sequence[int]) -> None:
     ax.set_xlabel("width n (coordinates)")
 
 
-def _integer_axis(ax: Any) -> None:
+def integer_axis(ax: Any) -> None:
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _numbers(values: Any, steps: Sequence[Any], label: str) -> np.ndarray:
-    row = np.array([float(value) for value in values])
-    if len(row) != len(steps):
-        raise BadParameter(f"{label}: {len(row)} values for {len(steps)} points", remedy="one value per point")
-    return row
-
-
-def _short(text: str, most: int = 40) -> str:
-    return text if len(text) <= most else text[: most - 3] + "..."

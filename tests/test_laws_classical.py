@@ -163,6 +163,14 @@ CASES = {
 }
 
 
+DEFAULT = {
+    "mp-1/2", "mp-2", "fuss-catalan-3", "product-1-2-1-1", "covariance-gap", "covariance-critical", "deformed-gap",
+    "deformed-cusp", "manova", "f-matrix-square", "free-jacobi-atoms", "arcsine-haar", "kesten-mckay-2", "conjugate-kernel",
+    "anticommutator",
+}  # fmt: skip
+NAMES = [name if name in DEFAULT else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+
+
 @functools.cache
 def law_of(name):
     return rmtp.spectrum(CASES[name][0]())
@@ -173,7 +181,7 @@ def oracle_of(name):
     return CASES[name][1]()
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_oracle(name):
     """Contour moments of the continued g are the exact ones, and the eigenvalues of a draw are where the cdf says."""
     it = oracle_of(name)
@@ -198,7 +206,7 @@ def test_oracle(name):
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.__name__[6:])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_law(name, check):
     check(law_of(name), oracle_of(name))
 
@@ -215,7 +223,7 @@ def _fuss_catalan(layers):
     return rmtp.spectrum(gaussian_product(*[1] * (layers + 1)))
 
 
-@pytest.mark.parametrize("layers", [5, 10])
+@pytest.mark.parametrize("layers", [5, pytest.param(10, marks=pytest.mark.slow)])
 def test_deep_product(layers):
     """The physical root is not the one of largest imaginary part; its density is that of the trigonometric parametrisation
     x = sin((L+1)f)^(L+1)/(sin f sin(Lf)^L) (Penson & Zyczkowski 2011)."""  # fmt: skip

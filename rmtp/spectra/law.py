@@ -14,10 +14,8 @@ from ..dyson.coefficients import composite_rule
 from ..dyson.precision import digits
 from ..dyson.resolvent import Resolvent
 from ..dyson.system import DOUBLE
-from ..ensembles import Dim
 from ..errors import BadParameter, NotConverged, OnSpectrum, UnsupportedOperation
-from ..matrices import Expression, eye
-from ..matrixlaws import Invariant
+from ..matrices import Expression
 from ..sample import generator, positive
 from . import transforms
 from .arguments import moment_order, real_points, shaped
@@ -28,6 +26,7 @@ from .support import Atom, Axis, Edge, Interval, find
 
 _MASS_ERROR = 1e-8
 _REFINEMENTS = 3
+_SURE = 1e-11
 _REACH = 1e-9  # of a support: how near 0 an edge with logarithms is followed
 
 
@@ -117,6 +116,10 @@ class Law:
             Where the branch could not be followed; never a guess.
         """
         flat, shape = real_points(x)
+        if self.bounded and "_structure" not in self.__dict__:  # edges and atoms cost more than a thousand points
+            value = self._at_once(flat)
+            if not np.isnan(value).any():
+                return shaped(value, shape)
         out = np.zeros(flat.shape)
         inside = np.zeros(flat.shape, dtype=bool)
         if not self.bounded:
@@ -141,6 +144,10 @@ class Law:
                 )
             out[inside] = value
         return shaped(out, shape)
+
+    def _at_once(self, x: np.ndarray) -> np.ndarray:
+        """The density at points of which nothing is known yet; nan where that takes knowing the edges."""
+        return np.full(x.shape, np.nan)
 
     def _end_value(self, x: float) -> float:
         panel = next(p for p in self._structure[2] if x in p.ends)
@@ -261,6 +268,8 @@ class Law:
     # -- free arithmetic ----------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> Law:
+        from .free import free_sum
+
         return free_sum([self, other])
 
     __radd__ = __add__
@@ -269,9 +278,13 @@ class Law:
         return self * -1
 
     def __sub__(self, other: Any) -> Law:
+        from .free import as_law
+
         return self + (-other if isinstance(other, Law | int | float | Fraction) else as_law(other) * -1)
 
     def __mul__(self, other: Any) -> Law:
+        from .free import free_product
+
         return free_product(self, other)
 
     __rmul__ = __mul__
@@ -368,6 +381,13 @@ class SpectralLaw(Law):
 
     def _density(self, x: np.ndarray) -> np.ndarray:
         return np.maximum(Axis(self.resolvent).density(x), 0.0)
+
+    def _at_once(self, x: np.ndarray) -> np.ndarray:
+        if not self.resolvent.system.program.uses:
+            return np.full(x.shape, np.nan)
+        g, inside, known, out = Axis(self.resolvent).look(x)
+        sure = known & (out.error <= _SURE * np.abs(g))
+        return np.where(sure, np.where(inside, -g.imag / np.pi, 0.0), np.nan)
 
     def stieltjes(self, z: Any, dps: int | None = None) -> Any:
         """The Stieltjes transform ``g(z) = int mu(dx) / (z - x)``; ``Im g < 0`` for ``Im z > 0``.
@@ -557,59 +577,6 @@ class SingularLaw(Law):
         return self.square.equation()
 
 
-# ---------------------------------------------------------------------------------------------
-# free arithmetic
-
-
-def as_law(value: Any) -> Law:
-    """A `Law` as it is; atoms and coordinate laws as the law of an invariant matrix with these eigenvalues."""
-    if isinstance(value, Law):
-        return value
-    return SpectralLaw(Invariant(Dim("n"), value))
-
-
-def free_sum(parts: list[Any]) -> Law:
-    """The law of a sum of free matrices with these laws; a number is a shift."""
-    laws: list[Law] = []
-    shift: Any = 0
-    for part in parts:
-        if isinstance(part, int | float | Fraction):
-            shift = shift + part
-            continue
-        law = as_law(part)
-        laws.extend(law.summands if isinstance(law, SpectralLaw) and law.summands else [law])
-    n = Dim("n")
-    expression: Expression = Invariant(n, laws[0])
-    for law in laws[1:]:
-        expression = expression + Invariant(n, law)
-    if shift != 0:
-        only = laws[0] if len(laws) == 1 else None
-        if isinstance(only, SpectralLaw) and len(only.expression.left) == 1:
-            return SpectralLaw(only.expression + shift * eye(only.expression.left[0]))
-        return SpectralLaw(expression + shift * eye(n))
-    return SpectralLaw(expression, tuple(laws))
-
-
-def free_product(law: Law, other: Any) -> Law:
-    """The law of A B with A and B free and one of them positive; a number is a scale."""
-    if isinstance(other, int | float | Fraction):
-        if isinstance(law, SingularLaw):
-            if other < 0:
-                raise BadParameter(f"singular values times {other}", remedy="a factor >= 0")
-            return SingularLaw(law.expression * other, SpectralLaw(law.square.expression * other**2))
-        assert isinstance(law, SpectralLaw)
-        return SpectralLaw(law.expression * other)
-    second = as_law(other)
-    if not (_positive(law) or _positive(second)):
-        raise BadParameter(
-            "a free product of two laws that both have negative values is no law on the line",
-            where=f"{law!r} * {second!r}",
-            remedy="one of the two on [0, inf)",
-        )
-    n = Dim("n")
-    return SpectralLaw(Invariant(n, law) @ Invariant(n, second), factors=(law, second))
-
-
 def _resolvent_at(z: complex) -> Callable[[np.ndarray], np.ndarray]:
     return lambda s: 1 / (z - s)
 
@@ -617,10 +584,3 @@ def _resolvent_at(z: complex) -> Callable[[np.ndarray], np.ndarray]:
 def _rooted(square: Callable[[float, bool], Stub], length: float) -> Stub:
     small = square(length**2, True)
     return Stub(small.reach**0.5, small.mass)
-
-
-def _positive(law: Law) -> bool:
-    return all(a >= 0 for a, _ in law.support()) and all(a.x >= 0 for a in law.atoms)
-
-
-# ---------------------------------------------------------------------------------------------
