@@ -116,7 +116,8 @@ class Law:
             Where the branch could not be followed; never a guess.
         """
         flat, shape = real_points(x)
-        if self.bounded and "_structure" not in self.__dict__ and np.all(np.isfinite(flat)):  # edges and atoms cost more than a thousand points
+        fresh = self.bounded and "_structure" not in self.__dict__
+        if fresh and np.all(np.isfinite(flat)):  # edges and atoms cost more than a thousand points
             value = self._at_once(flat)
             if not np.isnan(value).any():
                 return shaped(value, shape)
