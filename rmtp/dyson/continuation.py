@@ -23,9 +23,11 @@ _FIRST = 0.12  # largest first correction, relative to the solution, of an accep
 _CONTRACTION = 0.2
 _LEAP = 0.4  # largest relative change from the last height to the axis
 _SMALLEST_STEP = 1e-7
+_SINGULAR = 0.15  # the power of the height from which an unknown counts as singular below
 _CHUNK = 1 << 18  # points times nodes that are held at once
 _EPS = 1e-15
 _ROUGH = 1e-13
+_SHEET = 1e-9  # Im g / |g| that may be rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,6 +219,7 @@ class Branch:
         alive = np.ones(start.shape, dtype=bool)
         ratio = np.log(goal.imag / start.imag)
         slope = goal.real - start.real
+        last, last_t = np.full(u.shape, np.nan, dtype=complex), np.zeros(start.shape)
 
         def place(t: np.ndarray, which: np.ndarray) -> np.ndarray:
             height = np.where(t >= 1, goal[which].imag, start[which].imag * np.exp(ratio[which] * t))
@@ -229,9 +232,11 @@ class Branch:
             now = place(t[which], which)
             after = np.minimum(1.0, t[which] + step[which])
             then = place(after, which)
-            guess = self._predict(u[:, which], now, then)
-            new, good, first, _ = self.newton(guess, then, 0 * then)
+            guess = self._predict(u[:, which], now, then, last[:, which], place(last_t[which], which))
+            new, good, first, made = self.newton(guess, then, 0 * then)
+            good &= self._physical(made)
             taken = which[good]
+            last[:, taken], last_t[taken] = u[:, taken], t[taken]
             u[:, taken] = new[:, good]
             t[taken] = after[good]
             step[taken] *= np.where(first[good] < 0.02, 2.0, 1.0)
@@ -239,11 +244,31 @@ class Branch:
             step[failed] *= 0.4
             alive[failed[step[failed] < _SMALLEST_STEP]] = False
 
-    def _predict(self, u: np.ndarray, now: np.ndarray, then: np.ndarray) -> np.ndarray:
-        """A power-law step: exact for u ~ z^p, which is what u does far out and near a hard edge."""
+    def _physical(self, made: Evaluation | None) -> np.ndarray:
+        """Whether every trace is that of a measure, Im g <= 0 up to rounding: next to an edge the sheets lie close together."""
+        assert made is not None
+        g = np.array(made.g)
+        with np.errstate(all="ignore"):
+            return np.asarray(np.all(g.imag <= _SHEET * np.abs(g), axis=0))
+
+    def _predict(
+        self, u: np.ndarray, now: np.ndarray, then: np.ndarray, last: np.ndarray, before: np.ndarray
+    ) -> np.ndarray:
+        """A step with the model, entry by entry, that would have led back to the `last` solution best.
+
+        Powers of z are right far out and next to a hard edge at 0, powers of the height above a point next to any other
+        edge or atom, straight lines elsewhere.
+        """
         made = self.evaluate(u, now, 0 * now)
         rate = self.step(made, list(made.by_z))
-        return _power_step(u, rate, now, then)
+        foot = now.real + 0j
+        models = [lambda z: _power_step(u, rate, now, z), lambda z: _power_step(u, rate, now, z, foot, _SINGULAR)]
+        with np.errstate(all="ignore"):
+            models.append(lambda z: u + rate * (z - now))
+            misses = np.array([np.abs(model(before) - last) for model in models])
+        best = np.argmin(np.where(np.isfinite(misses), misses, np.inf), axis=0)
+        guess = np.choose(best, [model(then) for model in models])
+        return np.where(np.isfinite(guess), guess, u)
 
     def ladder(self, goals: np.ndarray, anchor: tuple[complex, np.ndarray, float, float]) -> tuple[np.ndarray, int]:
         """g at points going down from the anchor one after the other; how many were reached."""
@@ -280,10 +305,13 @@ class Branch:
         u = np.repeat(u, size, axis=1)
         start = np.full(size, high)
         real = targets.imag == 0
-        level = np.where(real, 1.0, targets.imag)
-        up = np.minimum(np.maximum(level, 1e-300), high.imag)
-        first = targets.real + 1j * np.where(real, 0.25 * np.maximum(scale, 1e-300), up)
+        height = 0.25 * max(scale, 1e-300)
+        # across where g is smooth, then straight down: a slanted path would skirt whatever lies on the axis
+        first = targets.real + 1j * np.where(real, height, np.clip(targets.imag, height, high.imag))
         u, good = self.follow(u, start, first)
+        below = np.flatnonzero(~real & good & (targets.imag < first.imag))
+        if len(below):
+            u[:, below], good[below] = self.follow(u[:, below], first[below], targets[below])
         if np.any(real & good):
             landed = real & good
             u[:, landed], ok = self._touch_down(u[:, landed], first[landed], targets.real[landed])
@@ -346,7 +374,7 @@ class Branch:
             new, good, first, _ = self.newton(guess, goal, 0 * goal)
             good &= short & (first <= 0.5 * _FIRST)
             g = self.system.mean(self.evaluate(new, goal, 0 * goal, slopes=False).g)
-            good &= np.isfinite(g) & (np.imag(g) <= 1e-9 * np.abs(g))
+            good &= np.isfinite(g) & (np.imag(g) <= _SHEET * np.abs(g))
             hit = which[good]
             u[:, hit], done[hit] = new[:, good], True
             rest = which[~good]
@@ -360,11 +388,16 @@ class Branch:
             alive[rest[tiny | (factor[rest] > 0.98)]] = False
 
 
-def _power_step(u: np.ndarray, rate: np.ndarray, now: np.ndarray, then: np.ndarray) -> np.ndarray:
-    """u at `then` from its slope at `now`, as a power law entry by entry; a straight line where that makes no sense."""
+def _power_step(
+    u: np.ndarray, rate: np.ndarray, now: np.ndarray, then: np.ndarray, foot: Any = 0, least: float = 0.0
+) -> np.ndarray:
+    """u at `then` from its slope at `now`, as a power of z - foot entry by entry; a straight line where that makes no sense.
+
+    A power smaller than `least` is taken for the slope of a function that is smooth at the foot.
+    """
     with np.errstate(all="ignore"):
-        power = rate * now / u
-        curved = u * np.exp(power * np.log(then / now))
+        power = rate * (now - foot) / u
+        curved = u * np.exp(power * np.log((then - foot) / (now - foot)))
         straight = u + rate * (then - now)
-    use = np.isfinite(curved) & (np.abs(power) < 4)
+    use = np.isfinite(curved) & (np.abs(power) < 4) & (np.abs(power) >= least)
     return np.where(use, curved, np.where(np.isfinite(straight), straight, u))

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import special
 
 from ..errors import NotConverged
-from .support import Interval
+from .axis import Interval
 
 _ORDERS = (20, 40, 80, 160)
 _TOLERANCE = 3e-11

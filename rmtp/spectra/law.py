@@ -22,7 +22,9 @@ from .arguments import moment_order, real_points, shaped
 from .density import Panel, Stub, beside_edges, build, evaluate_cdf, integrate, invert_cdf
 from .equation import Equation, describe
 from .outliers import Outlier, find_outliers
-from .support import Atom, Axis, Edge, Interval, find
+from .atoms import missing as missing_atoms
+from .axis import Atom, Axis, Edge, Interval
+from .support import find
 
 _MASS_ERROR = 1e-8
 _REFINEMENTS = 3
@@ -334,7 +336,11 @@ class SpectralLaw(Law):
                 if refine == _REFINEMENTS - 1:
                     raise
                 continue
-            missing = 1 - sum(p.mass for p in panels) - sum(a.mass for a in atoms)
+            continuous = sum(p.mass for p in panels)
+            missing = 1 - continuous - sum(a.mass for a in atoms)
+            if missing > _MASS_ERROR:
+                atoms = missing_atoms(Axis(self.resolvent), intervals, atoms, missing)
+                missing = 1 - continuous - sum(a.mass for a in atoms)
             if abs(missing) <= _MASS_ERROR:
                 return intervals, atoms, panels
         raise NotConverged(

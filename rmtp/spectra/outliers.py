@@ -20,7 +20,7 @@ from ..dyson.system import DOUBLE
 from ..errors import UnsupportedOperation
 from ..expect.engine import Expectations
 from ..normal import Hat, constant, times
-from .support import recognised
+from .axis import recognised
 
 if TYPE_CHECKING:
     from .law import SpectralLaw

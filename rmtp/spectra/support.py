@@ -8,7 +8,6 @@ was missed shows in the total mass, which the caller checks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -16,58 +15,8 @@ import numpy as np
 
 from ..dyson.resolvent import Resolvent
 from ..errors import NotConverged
-
-_INSIDE = 3e-9  # -Im g / |g| from which a point counts as inside the support
-_MASS = 1e-11
-
-
-@dataclass(frozen=True)
-class Edge:
-    """An end of the continuous part.
-
-    Attributes
-    ----------
-    x : float
-    exponent : float
-        The density is like ``|x - edge|**exponent``: 1/2 soft, -s/(s+1) hard, 1/3 a cusp.
-    """
-
-    x: float
-    exponent: float
-
-
-@dataclass(frozen=True)
-class Atom:
-    """A point of positive mass."""
-
-    x: float
-    mass: float
-
-
-@dataclass(frozen=True)
-class Interval:
-    """One interval of the density."""
-
-    left: Edge
-    right: Edge
-
-
-class Axis:
-    """The law on the real axis, as the resolvent shows it at single points."""
-
-    def __init__(self, resolvent: Resolvent) -> None:
-        self.resolvent = resolvent
-
-    def look(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:
-        """(g, inside, known, solution) at real points."""
-        out = self.resolvent.solve(np.asarray(x, dtype=complex))
-        g = self.resolvent.mean_of(out.g)
-        known = out.good & np.isfinite(g)
-        return g, known & (-g.imag > _INSIDE * np.abs(g)), known, out
-
-    def density(self, x: np.ndarray) -> np.ndarray:
-        g, _, known, _ = self.look(x)
-        return np.where(known, -g.imag / np.pi, np.nan)
+from .atoms import Zero, at_zero, in_gaps, located, measured
+from .axis import Atom, Axis, Edge, Interval, recognised
 
 
 def find(resolvent: Resolvent, refine: int = 0) -> tuple[list[Interval], list[Atom]]:
@@ -85,65 +34,22 @@ def find(resolvent: Resolvent, refine: int = 0) -> tuple[list[Interval], list[At
     """
     axis = Axis(resolvent)
     if resolvent.spread <= 1e-9 * max(1e-300, abs(resolvent.mean)) or resolvent.spread <= 1e-9:
-        constant = resolvent.moments(1)[1] if not resolvent.system.program.rational else resolvent.mean
-        return [], [Atom(float(constant), 1.0)]
+        scale = abs(resolvent.mean) + resolvent.spread
+        return [], measured(axis, [], located(axis, np.array([resolvent.mean]), np.array([scale])))
     x, g, inside = _grid(axis, refine)
     touched = np.any(inside & (np.abs(x) <= 2e-9 * resolvent.spread))
-    zero = _at_zero(axis) if touched else Zero(0.0, 0.0)
+    zero = at_zero(axis) if touched else Zero(0.0, 0.0)
     brackets = _brackets(x, inside)
-    at_zero = [b for b in brackets if zero.exponent and min(map(abs, b)) <= 3e-9 * resolvent.spread]
-    edges = [(Edge(0.0, _nice(zero.exponent)), b > a) for a, b in at_zero]
-    edges += [_edge(axis, zero, *b) for b in _narrow(axis, [b for b in brackets if b not in at_zero])]
+    hard = [b for b in brackets if zero.exponent and min(map(abs, b)) <= 3e-9 * resolvent.spread]
+    edges = [(Edge(0.0, _nice(zero.exponent)), b > a) for a, b in hard]
+    edges += [_edge(axis, zero, *b) for b in _narrow(axis, [b for b in brackets if b not in hard])]
     edges += _extremes(axis, zero, x, g, inside)
     edges.sort(key=lambda e: (e[0].x, e[1]))
     intervals = _paired(edges, resolvent)
-    atoms = _atoms_in_gaps(axis, intervals, x, g, inside)
+    atoms = in_gaps(axis, intervals, x, g, inside)
     if zero.mass and any(i.left.x <= 0 <= i.right.x for i in intervals):
         atoms = [a for a in atoms if abs(a.x) > 1e-9 * resolvent.spread] + [Atom(0.0, zero.mass)]
     return intervals, sorted(atoms, key=lambda a: a.x)
-
-
-@dataclass(frozen=True)
-class Zero:
-    """What g(i h) does as h -> 0: the mass at 0, and the exponent of the rest (0 if it stays finite)."""
-
-    mass: float
-    exponent: float
-
-
-def _at_zero(axis: Axis) -> Zero:
-    """Hard edges and atoms at 0, from sixty decades of h on the imaginary axis, or as many as there are digits for.
-
-    h g tends to the mass as a constant plus powers of h, a sequence of geometric terms, which Wynn's epsilon algorithm sums
-    exactly; the slopes of what is left tend to the exponent in the same way.
-    """
-    own = axis.resolvent
-    h = own.spread * 10.0 ** -np.arange(1, 61)
-    z = 1j * h
-    if own.finite:
-        g, count = own.branch().ladder(z, own.anchor())
-    else:
-        out = own.solve(z[:14])
-        g = own.mean_of(out.g)
-        count = int(np.argmin(out.good)) if not out.good.all() else len(g)
-    g, z = g[:count], z[:count]
-    if count < 6:
-        return Zero(0.0, 0.0)
-    weight = (z * g).real
-    # digits go as z g approaches its limit: stop where the steps drown in rounding
-    steps = np.abs(np.diff(weight))
-    clear = np.flatnonzero(steps < 1e-11)
-    last = int(clear[0]) + 1 if len(clear) else count
-    mass = wynn(weight[: max(last, 6)])
-    mass = mass if mass > (_MASS if own.finite else 1e-7) else 0.0
-    rest = np.abs(g - mass / z)[: max(last, 6)]
-    with np.errstate(all="ignore"):
-        slopes = np.diff(np.log(rest)) / np.diff(np.log(h[: len(rest)]))
-    slopes = slopes[np.isfinite(slopes)]
-    if mass:
-        slopes = slopes[: max(4, len(slopes) - 3)]
-    exponent = wynn(slopes) if len(slopes) > 4 else 0.0
-    return Zero(mass, exponent if 0.02 < abs(exponent) < 0.995 else 0.0)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -437,97 +343,3 @@ def _paired(edges: list[tuple[Edge, bool]], own: Resolvent) -> list[Interval]:
                 out.append(Interval(left, edge))
             left = None
     return out
-
-
-# ---------------------------------------------------------------------------------------------
-# atoms
-
-
-def _atoms_in_gaps(
-    axis: Axis, intervals: list[Interval], x: np.ndarray, g: np.ndarray, inside: np.ndarray
-) -> list[Atom]:
-    """Zeros of 1/g outside the support."""
-    atoms = []
-    with np.errstate(all="ignore"):
-        f = 1 / g.real
-    for k in range(len(x) - 1):
-        if inside[k] or inside[k + 1] or not (f[k] < 0 < f[k + 1]):
-            continue
-        if any(x[k] < i.right.x and x[k + 1] > i.left.x for i in intervals):
-            continue
-        low, high = float(x[k]), float(x[k + 1])
-        free = min((abs(e - (low + high) / 2) for i in intervals for e in (i.left.x, i.right.x)), default=np.inf)
-        wide = max(high - low, min(1e-3 * axis.resolvent.spread, 0.3 * free))
-        extra = (wide - (high - low)) / 2
-        found = _pole(axis, low - extra, high + 1.01 * extra)
-        if found is not None:
-            atoms.append(found)
-    return atoms
-
-
-def _pole(axis: Axis, low: float, high: float) -> Atom | None:
-    """The zero of 1/g between two points and the mass 1 / (1/g)' there, from interpolation of the analytic function 1/g."""
-    t = np.polynomial.chebyshev.chebpts1(8)
-    previous, ends_ = np.inf, (low, high)
-    for _ in range(40):
-        x = (low + high) / 2 + (high - low) / 2 * t
-        g, inside, known, _ = axis.look(x)
-        if not known.all() or inside.any() or np.any(g.real == 0):
-            return None
-        f = 1 / g.real
-        rising = np.flatnonzero((np.concatenate([[-1.0], f]) < 0) & (np.concatenate([f, [1.0]]) > 0))
-        k = int(rising[-1])
-        ends = np.concatenate([[low], x, [high]])
-        near = float(ends[k]), float(ends[k + 1])
-        series = np.polynomial.chebyshev.Chebyshev.fit(x, f, 7, domain=[low, high])
-        smooth = np.abs(series.coef[-2:]).max() <= 1e-10 * np.abs(series.coef).max()
-        if smooth:
-            found = np.asarray(series.roots(), dtype=complex)
-            near_axis = found[np.abs(found.imag) < 1e-9 * (high - low)].real
-            roots = near_axis[(near_axis >= low) & (near_axis <= high)]
-            if len(roots) != 1:
-                return None
-            centre = float(roots[0])
-            if abs(centre - previous) <= 1e-13 * axis.resolvent.spread:
-                mass = _residue(axis, centre, 0.9 * min(centre - ends_[0], ends_[1] - centre))
-                centre = recognised(centre, axis.resolvent.spread)
-                return Atom(centre, mass) if mass > _MASS else None
-            previous = centre
-            width = (high - low) / 20
-            low, high = centre - width, centre + 1.1 * width
-        else:
-            low, high = near
-        if high - low < 1e-12 * axis.resolvent.spread:
-            return None
-    return None
-
-
-def _residue(axis: Axis, centre: float, radius: float) -> float:
-    """(1/2 pi i) of the integral of g around a point, by the trapezoid rule on a circle."""
-    z = centre + radius * np.exp(1j * np.pi * (np.arange(24) + 0.5) / 24)  # the lower half is the conjugate
-    g = axis.resolvent.mean_of(axis.resolvent.solve(z).g)
-    return float(np.mean((g * (z - centre)).real))
-
-
-def recognised(x: float, spread: float) -> float:
-    """0, or the simple fraction that x is to within rounding."""
-    if abs(x) < 1e-12 * spread:
-        return 0.0
-    simple = float(Fraction(x).limit_denominator(1000))
-    return simple if abs(simple - x) <= 2e-14 * abs(x) else x
-
-
-def wynn(sequence: np.ndarray) -> float:
-    """The limit of a sequence that is a constant plus a sum of geometric terms (Wynn's epsilon algorithm)."""
-    best, error = float(sequence[-1]), float(abs(sequence[-1] - sequence[-2]))
-    previous, current = np.zeros(len(sequence) + 1), sequence.astype(float)
-    for k in range(len(sequence) - 1):
-        d = np.diff(current)
-        if np.any(d == 0):
-            return float(current[-1]) if k % 2 == 0 else best
-        previous, current = current, previous[1:-1] + 1 / d
-        if k % 2 == 1 and len(current) > 2:
-            spread = float(np.abs(current[-1] - current[-2]))
-            if spread < error:
-                best, error = float(current[-1]), spread
-    return best

@@ -1,0 +1,86 @@
+"""The real axis as the resolvent shows it: g and the density at single points, and the names of what lies there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ..dyson.resolvent import Resolvent
+
+INSIDE = 3e-9  # -Im g / |g| from which a point counts as inside the support
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An end of the continuous part.
+
+    Attributes
+    ----------
+    x : float
+    exponent : float
+        The density is like ``|x - edge|**exponent``: 1/2 soft, -s/(s+1) hard, 1/3 a cusp.
+    """
+
+    x: float
+    exponent: float
+
+
+@dataclass(frozen=True)
+class Atom:
+    """A point of positive mass."""
+
+    x: float
+    mass: float
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One interval of the density."""
+
+    left: Edge
+    right: Edge
+
+
+class Axis:
+    """The law on the real axis, as the resolvent shows it at single points."""
+
+    def __init__(self, resolvent: Resolvent) -> None:
+        self.resolvent = resolvent
+
+    def look(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:
+        """(g, inside, known, solution) at real points."""
+        out = self.resolvent.solve(np.asarray(x, dtype=complex))
+        g = self.resolvent.mean_of(out.g)
+        known = out.good & np.isfinite(g)
+        return g, known & (-g.imag > INSIDE * np.abs(g)), known, out
+
+    def density(self, x: np.ndarray) -> np.ndarray:
+        g, _, known, _ = self.look(x)
+        return np.where(known, -g.imag / np.pi, np.nan)
+
+
+def recognised(x: float, spread: float) -> float:
+    """0, or the simple fraction that x is to within rounding."""
+    if abs(x) < 1e-12 * spread:
+        return 0.0
+    simple = float(Fraction(x).limit_denominator(1000))
+    return simple if abs(simple - x) <= 2e-14 * abs(x) else x
+
+
+def wynn(sequence: np.ndarray) -> float:
+    """The limit of a sequence that is a constant plus a sum of geometric terms (Wynn's epsilon algorithm)."""
+    best, error = float(sequence[-1]), float(abs(sequence[-1] - sequence[-2]))
+    previous, current = np.zeros(len(sequence) + 1), sequence.astype(float)
+    for k in range(len(sequence) - 1):
+        d = np.diff(current)
+        if np.any(d == 0):
+            return float(current[-1]) if k % 2 == 0 else best
+        previous, current = current, previous[1:-1] + 1 / d
+        if k % 2 == 1 and len(current) > 2:
+            spread = float(np.abs(current[-1] - current[-2]))
+            if spread < error:
+                best, error = float(current[-1]), spread
+    return best
