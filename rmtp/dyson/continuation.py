@@ -21,6 +21,7 @@ from .system import DOUBLE, LONG, Evaluation, Ring, System
 
 _FIRST = 0.12  # largest first correction, relative to the solution, of an accepted step
 _CONTRACTION = 0.2
+_NOISE = 1e-6  # corrections this small need not contract: where the Jacobian is singular and g is not, they are rounding
 _LEAP = 0.4  # largest relative change from the last height to the axis
 _SMALLEST_STEP = 1e-7
 _SINGULAR = 0.15  # the power of the height from which an unknown counts as singular below
@@ -121,7 +122,7 @@ class Branch:
                 first = size
                 accepted &= size <= _FIRST
             elif k == 1:
-                accepted &= (size <= _CONTRACTION * previous) | (size <= 1e-9)
+                accepted &= (size <= _CONTRACTION * previous) | (size <= _NOISE)
             u = u + np.where(bad | ~accepted, 0, d)
             if not final and k >= 1 and np.all((size <= 1e-6) | ~accepted):
                 break
@@ -263,28 +264,12 @@ class Branch:
         rate = self.step(made, list(made.by_z))
         foot = now.real + 0j
         models = [lambda z: _power_step(u, rate, now, z), lambda z: _power_step(u, rate, now, z, foot, _SINGULAR)]
+        models.append(lambda z: u + rate * (z - now))
         with np.errstate(all="ignore"):
-            models.append(lambda z: u + rate * (z - now))
             misses = np.array([np.abs(model(before) - last) for model in models])
-        best = np.argmin(np.where(np.isfinite(misses), misses, np.inf), axis=0)
-        guess = np.choose(best, [model(then) for model in models])
+            best = np.argmin(np.where(np.isfinite(misses), misses, np.inf), axis=0)
+            guess = np.choose(best, [model(then) for model in models])
         return np.where(np.isfinite(guess), guess, u)
-
-    def ladder(self, goals: np.ndarray, anchor: tuple[complex, np.ndarray, float, float]) -> tuple[np.ndarray, int]:
-        """g at points going down from the anchor one after the other; how many were reached."""
-        z, u = np.array([anchor[0]]), anchor[1]
-        found: list[complex] = []
-        for goal in goals:
-            then = np.array([goal])
-            u, good = self.follow(u, z, then)
-            if not good[0]:
-                break
-            u, good, _, _ = self.newton(u, then, 0 * then, final=True)
-            if not good[0]:
-                break
-            z = then
-            found.append(complex(self.system.mean(self.evaluate(u, z, 0 * z, slopes=False).g)[0]))
-        return np.array(found), len(found)
 
     # -- points -----------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from ..errors import UnsupportedOperation
 from ..handles import Node
 from ..instructions import RandomMatrix
 from ..matrices import Diagonal, Expression, Grid, Identity, Inverse, Matrix, Outer, Product, Space, Total
+from .copies import behind, fresh
 
 Poly = dict[tuple[int, ...], Number]  # sorted numbers of coefficients -> factor
 Key = tuple[str, int]  # ("u", i) an unknown, ("y", b) the image of use b, ("t", k) the average in rank-one term k
@@ -132,6 +133,7 @@ class _Writer:
         self.coefficients: list[Node] = []
         self._numbers: dict[int, int] = {}
         self._known: dict[Any, tuple[Linear, ...]] = {}
+        self._copies: dict[RandomMatrix, Expression] = {}
 
     def coefficient(self, node: Node) -> int:
         if id(node) not in self._numbers:
@@ -146,6 +148,10 @@ class _Writer:
         match m:
             case Identity():
                 return x
+            case Matrix(source=source) if (known := behind(source)) is not None:
+                if source not in self._copies:
+                    self._copies[source] = fresh(known, source.rows)
+                return self.apply(self._copies[source], x)
             case Product(factors=factors):
                 for factor in reversed(factors):
                     x = self.apply(factor, x)

@@ -9,12 +9,14 @@ import numpy as np
 from ..dense import is_symmetric
 from ..errors import BadParameter, NotConverged, NotExact, NotInvertible, RmtpError
 from ..limit import MasterTheorem, Options
-from ..matrices import Expression, Inverse, Product, Total
+from ..matrices import Expression, Grid, Inverse, Matrix, Product, Total
 from ..normal import Form, constant
+from ..printing import handle_text
 from ..program import Program, lower
 from ..sweeps import sweep_shape
 from .coefficients import Coefficients
 from .continuation import Branch, Solved
+from .copies import behind
 from .couplings import finite, law_nodes
 from .linear import LinearProgram
 from .linear import resolvent as written
@@ -40,6 +42,7 @@ class Resolvent:
         for inner in inverses(expression):
             check_invertible(inner)
         self.system = System(*program_of(expression, Options()))
+        self._refuse_infinite_diagonals()
         self.finite = self.system.finite
         smooth = all(self.system.rule(c, _LEVELS[0]).finite for c in self.system.components)
         # where paths are walked: Gauss nodes of a law reach further than the trapezoid of a coefficient
@@ -137,6 +140,16 @@ class Resolvent:
             total.append(own + sum((x * rate[k] for k, x in by_u.items()), np.zeros(out.z.shape)))
         return self.mean_of(np.array(total))
 
+    def _refuse_infinite_diagonals(self) -> None:
+        for c in self.system.components:
+            for k, values in self.system.rule(c, _LEVELS[0]).values.items():
+                if not np.all(np.isfinite(values.astype(float))):
+                    raise NotInvertible(
+                        "a diagonal has infinite entries: it divides by a vector that has zeros",
+                        where=f"diag({handle_text(self.system.program.coefficients[k])}) in {self.expression!r}",
+                        remedy="a vector that stays away from 0, or a ridge: x / (x**2 + lam)",
+                    )
+
     @property
     def unbounded(self) -> bool:
         """Whether a coefficient or a given law has no bound: its extreme nodes go on growing where no mass is left."""
@@ -182,11 +195,10 @@ class Resolvent:
         if self._exact is None:
             try:
                 system = System(*program_of(self.expression, Options(exact=True)))
+                if is_rational_system(system, 0):
+                    self._exact = system
             except NotExact:
                 return None
-            if not is_rational_system(system, 0):
-                return None
-            self._exact = system
         return self._exact
 
 
@@ -211,12 +223,17 @@ def program_of(expression: Expression, options: Options) -> tuple[LinearProgram,
 def inverses(m: Expression) -> list[Inverse]:
     """The inverses of an expression, innermost first."""
     match m:
+        case Matrix(source=source):
+            known = behind(source)
+            return [] if known is None else inverses(known)
         case Inverse(inner=inner):
             return [*inverses(inner), m]
         case Product(factors=factors):
             return [i for f in factors for i in inverses(f)]
         case Total(terms=terms):
             return [i for _, t in terms for i in inverses(t)]
+        case Grid(blocks=blocks):
+            return [i for row in blocks for b in row if b is not None for i in inverses(b)]
     return []
 
 

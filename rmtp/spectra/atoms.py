@@ -153,13 +153,9 @@ def at_zero(axis: Axis) -> Zero:
     own = axis.resolvent
     h = own.spread * 10.0 ** -np.arange(1, 61)
     z = 1j * h
-    if own.finite:
-        g, count = own.branch().ladder(z, own.anchor())
-    else:
-        out = own.solve(z[:14])
-        g = own.mean_of(out.g)
-        count = int(np.argmin(out.good)) if not out.good.all() else len(g)
-    g, z = g[:count], z[:count]
+    out = own.solve(z if own.finite else z[:14])
+    count = int(np.argmin(out.good)) if not out.good.all() else len(out.z)
+    g, z = own.mean_of(out.g)[:count], z[:count]
     if count < 6:
         return Zero(0.0, 0.0)
     weight = (z * g).real

@@ -11,6 +11,7 @@ import numpy as np
 from ..dyson.resolvent import Resolvent
 
 INSIDE = 3e-9  # -Im g / |g| from which a point counts as inside the support
+_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True)
@@ -45,19 +46,34 @@ class Interval:
 
 
 class Axis:
-    """The law on the real axis, as the resolvent shows it at single points."""
+    """The law on the real axis, as the resolvent shows it at single points.
 
-    def __init__(self, resolvent: Resolvent) -> None:
-        self.resolvent = resolvent
+    Parameters
+    ----------
+    resolvent : Resolvent
+    at_zero : float
+        Mass at 0, whose pole would hide the density next to it.
+    """
+
+    def __init__(self, resolvent: Resolvent, at_zero: float = 0.0) -> None:
+        self.resolvent, self.at_zero = resolvent, at_zero
 
     def look(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:
         """(g, inside, known, solution) at real points."""
         out = self.resolvent.solve(np.asarray(x, dtype=complex))
         g = self.resolvent.mean_of(out.g)
         known = out.good & np.isfinite(g)
-        return g, known & (-g.imag > INSIDE * np.abs(g)), known, out
+        return g, known & self.inside(x, g), known, out
+
+    def inside(self, x: np.ndarray, g: np.ndarray) -> np.ndarray:
+        """Whether the density is positive."""
+        if not self.at_zero:
+            return -g.imag > INSIDE * np.abs(g)
+        with np.errstate(all="ignore"):
+            return -g.imag > INSIDE * np.abs(g - self.at_zero / x) + _ROUNDING * np.abs(g)
 
     def density(self, x: np.ndarray) -> np.ndarray:
+        """-Im g / pi; nan where the branch could not be followed."""
         g, _, known, _ = self.look(x)
         return np.where(known, -g.imag / np.pi, np.nan)
 

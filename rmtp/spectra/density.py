@@ -24,6 +24,8 @@ _TOLERANCE = 3e-11
 _CUTS = 45
 _MAX_PANELS = 400
 _SMOOTH = 6.0
+_HALVINGS = 60
+_MAX_PIECES = 1 << 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,21 +278,34 @@ def invert_cdf(panels: list[Panel], mass: np.ndarray) -> np.ndarray:
 
 
 def integrate(p: Panel, f: Callable[[np.ndarray], Any], tol: float) -> Any:
-    """int f rho dx over one panel, by cutting u in halves until two resolutions agree to tol."""
-    t, w = np.polynomial.legendre.leggauss(40)
-    previous = None
-    for cuts in range(12):
-        ends = np.linspace(0, 1, (1 << cuts) + 1)
-        u = ((ends[:-1] + ends[1:])[:, None] + (ends[1] - ends[0]) * t).ravel() / 2
-        weights = np.tile(w, 1 << cuts) * (ends[1] - ends[0]) / 2
-        values = np.asarray(f(p.place(u)))
-        total = np.sum(values * np.polynomial.legendre.legval(2 * u - 1, p.series) * weights)
-        size = np.sum(np.abs(values) * np.abs(np.polynomial.legendre.legval(2 * u - 1, p.series)) * weights)
-        if not np.isfinite(total):
+    """int f rho dx over one panel: pieces of u are halved where the rule on a piece and on its halves disagree."""
+    t, w = np.polynomial.legendre.leggauss(24)
+
+    def on(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        u = (low + high)[:, None] / 2 + (high - low)[:, None] / 2 * t
+        density = np.polynomial.legendre.legval(2 * u - 1, p.series) * w * (high - low)[:, None] / 2
+        values = np.asarray(f(p.place(u.ravel()))).reshape(u.shape)
+        return (values * density).sum(axis=1), np.abs(values * density).sum(axis=1)
+
+    low, high = np.array([0.0]), np.array([1.0])
+    whole, _ = on(low, high)
+    total: Any = 0.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        left, first = on(low, middle)
+        right, second = on(middle, high)
+        if not np.all(np.isfinite(left + right)):
             raise NotConverged("the function is not finite on the support", remedy="a function finite on the support")
-        if previous is not None and abs(total - previous) <= tol * max(size, 1e-300):
+        size = max(abs(total) + float((first + second).sum()), 1e-300)
+        close = np.abs(left + right - whole) <= 0.1 * tol * size
+        total = total + (left + right)[close].sum()
+        open_ = ~close
+        if not open_.any():
             return total
-        previous = total
+        low, high = np.concatenate([low[open_], middle[open_]]), np.concatenate([middle[open_], high[open_]])
+        whole = np.concatenate([left[open_], right[open_]])
+        if len(low) > _MAX_PIECES:
+            break
     raise NotConverged(
         "the integral against the density does not settle", remedy="a smoother function, or a larger tol="
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from ..ensembles import Dim
 from ..errors import BadParameter
-from ..matrices import Expression, eye
+from ..instructions import RandomMatrix
+from ..laws import CoordinateLaw
+from ..matrices import Expression, Matrix, Product, Total, eye
 from ..matrixlaws import Invariant
 from .law import Law, SingularLaw, SpectralLaw
 
@@ -61,8 +64,39 @@ def free_product(law: Law, other: Any) -> Law:
     return SpectralLaw(Invariant(n, law) @ Invariant(n, second), factors=(law, second))
 
 
+@dataclass(frozen=True)
+class _Values:
+    """A law that is known by its values only."""
+
+    law: Law
+
+    def moment(self, k: int) -> Any:
+        return self.law.moment(k)
+
+    def ppf(self, q: Any) -> Any:
+        return self.law.ppf(q)
+
+    def support(self) -> Any:
+        return self.law.support()
+
+    def nodes(self, level: int) -> Any:
+        return self.law.nodes(level)
+
+
+def apart(law: SpectralLaw) -> tuple[Expression, list[RandomMatrix]]:
+    """A free sum or product with one matrix per summand or factor, none replaced by what has its law; and the matrices."""
+    n = law.expression.left[0]
+    matrices = [Invariant(n, _values(part)) for part in law.summands or law.factors]
+    whole = Product(tuple(matrices)) if law.factors else Total(tuple((1, m) for m in matrices))
+    return whole, [m.source for m in matrices]
+
+
+def _values(law: Law) -> Any:
+    match getattr(law, "expression", None):
+        case Matrix(source=source) if source.ensemble.symmetric and isinstance(source.ensemble.law, CoordinateLaw):
+            return source.ensemble.law
+    return _Values(law)
+
+
 def _positive(law: Law) -> bool:
     return all(a >= 0 for a, _ in law.support()) and all(a.x >= 0 for a in law.atoms)
-
-
-# ---------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from ..dyson.precision import digits
 from ..dyson.resolvent import Resolvent
 from ..dyson.system import DOUBLE
 from ..errors import BadParameter, NotConverged, OnSpectrum, UnsupportedOperation
+from ..instructions import RandomMatrix
 from ..matrices import Expression
 from ..sample import generator, positive
 from . import transforms
@@ -189,8 +190,8 @@ class Law:
         open_ = np.isnan(out)
         if panels and open_.any():
             out[open_] = invert_cdf(panels, rest[open_])
-        if atoms and not panels:
-            out[open_] = atoms[0].x
+        ends = [a.x for a in atoms] + [panels[0].ends[0]] if panels else [a.x for a in atoms]
+        out[open_ & ((flat == 0) | (not panels))] = min(ends)
         return shaped(out, shape)
 
     def median(self) -> float:
@@ -206,7 +207,7 @@ class Law:
     def expect(self, f: Callable[[np.ndarray], Any], tol: float = 1e-11) -> Any:
         """``int f dmu``, atoms included.
 
-        The density is known as a series on its panels; f is sampled until two resolutions agree to `tol`.
+        The density is known as a series on its panels; f is sampled until the rules on a piece and on its halves agree to `tol`.
 
         Raises
         ------
@@ -499,12 +500,19 @@ class SpectralLaw(Law):
                 remedy="a free sum or product of laws: law1 + law2, law1 * law2",
             )
         array = np.asarray(z, dtype=complex)
-        made = self.resolvent.solve(array.ravel())
-        out = []
-        for coupling in self.resolvent.system.couplings:
-            (pair,) = coupling.pairs
-            out.append((1 / made.u[self.resolvent.system.number[pair]]).reshape(array.shape)[()])
-        return tuple(out)
+        own, matrices = self._apart
+        made = own.solve(array.ravel())
+        pair_of = {c.matrix: c.pairs[0] for c in own.system.couplings}
+        rows = [made.u[own.system.number[pair_of[m]]] for m in matrices]
+        return tuple((1 / row).reshape(array.shape)[()] for row in rows)
+
+    @cached_property
+    def _apart(self) -> tuple[Resolvent, list[RandomMatrix]]:
+        """The system in which each summand or factor is one matrix with one unknown, and not a copy of what is behind it."""
+        from .free import apart
+
+        expression, matrices = apart(self)
+        return Resolvent(expression), matrices
 
     @cached_property
     def outliers(self) -> tuple[Outlier, ...]:
