@@ -111,6 +111,7 @@ class Branch:
         """
         accepted = np.ones(z.shape, dtype=bool)
         first = previous = np.zeros(z.shape)
+        frozen = np.zeros(z.shape, dtype=bool)
         made = None
         for k in range(40 if final else 3):
             made = self.evaluate(u, z, zeta)
@@ -121,14 +122,16 @@ class Branch:
             if k == 0:
                 first = size
                 accepted &= size <= _FIRST
-            elif k == 1:
+            else:
+                # rounding reached: the corrections no longer shrink, and along a null direction they would wander
+                frozen |= (size <= _NOISE) & (size >= 0.5 * previous)
+            if k == 1:
                 accepted &= (size <= _CONTRACTION * previous) | (size <= _NOISE)
-            u = u + np.where(bad | ~accepted, 0, d)
+            u = u + np.where(bad | frozen | ~accepted, 0, d)
             if not final and k >= 1 and np.all((size <= 1e-6) | ~accepted):
                 break
             if final and k >= 1:
-                # rounding reached: the corrections no longer shrink
-                if np.all((size <= 4 * _EPS) | (size >= 0.5 * previous) | ~accepted):
+                if np.all((size <= 4 * _EPS) | (size >= 0.5 * previous) | frozen | ~accepted):
                     accepted &= size <= 1e-5
                     break
             previous = size

@@ -13,6 +13,8 @@ from ..ring import as_number
 from .closed_forms import is_rational
 from .integrand import Linear
 
+_PARALLEL = 1e-13
+
 
 def gaussian_variables(atoms: Atoms, form: Form, rescale: bool) -> list[Linear]:
     """The affine Gaussian variables beneath a form (drawn vectors left out), its Gaussian factors included."""
@@ -26,8 +28,8 @@ def gaussian_variables(atoms: Atoms, form: Form, rescale: bool) -> list[Linear]:
         if not isinstance(atom, Func):
             continue
         for arg in atom.args:
-            linear = []
-            for m, c in arg.terms.items():
+            linear = list(_single_direction(atoms, arg))
+            for m, c in arg.terms.items() if not linear else ():
                 gaussians = [a for a, _ in m if isinstance(atoms.table[a], Hat | Initial)]
                 if len(m) == 1 and m[0][1] == 1 and gaussians:
                     linear.append((m[0][0], c))
@@ -42,6 +44,44 @@ def gaussian_variables(atoms: Atoms, form: Form, rescale: bool) -> list[Linear]:
                 linear = [(a, c / head) for a, c in linear]
                 seen[Form({((a, 1),): c for a, c in linear}).key()] = tuple(linear)
     return list(seen.values())
+
+
+def _single_direction(atoms: Atoms, form: Form) -> Linear:
+    """u, if the form is a polynomial of degree two or more in one linear combination u of Gaussians; else nothing.
+
+    The square of ``W x + b`` depends on the sum only. Its gradients are parallel, which a few integer points show.
+    """
+    gaussians = sorted({a for m in form.terms for a, _ in m})
+    degree = max((sum(k for _, k in m) for m in form.terms), default=0)
+    plain = all(isinstance(atoms.table[a], Hat | Initial) for a in gaussians)
+    if degree < 2 or len(gaussians) < 2 or not plain or any(isinstance(c, np.ndarray) for c in form.terms.values()):
+        return ()
+    direction: list[Number] | None = None
+    for trial in range(degree + len(gaussians)):
+        point = {a: 1 + (7 * (k + 1) ** 2 + 3 * trial**2 + trial * k) % 11 for k, a in enumerate(gaussians)}
+        gradient = [_derivative(form, a, point) for a in gaussians]
+        head = next((g for g in gradient if g != 0), None)
+        if head is None:
+            continue
+        unit = [Fraction(g) / head if is_rational(g) and is_rational(head) else g / head for g in gradient]
+        if direction is None:
+            direction = unit
+        elif any(abs(x - y) > (0 if is_rational(x - y) else _PARALLEL) for x, y in zip(unit, direction, strict=True)):
+            return ()
+    return () if direction is None else tuple((a, c) for a, c in zip(gaussians, direction, strict=True) if c != 0)
+
+
+def _derivative(form: Form, a: int, point: dict[int, int]) -> Number:
+    total: Number = 0
+    for m, c in form.terms.items():
+        powers = dict(m)
+        if a not in powers:
+            continue
+        term = c * powers[a]
+        for b, k in m:
+            term = term * point[b] ** (k - (b == a))
+        total = total + term
+    return total
 
 
 def linked(families: list[set[Any]], start: set[Any]) -> list[int]:

@@ -12,6 +12,7 @@ from ..dyson.resolvent import Resolvent
 
 INSIDE = 3e-9  # -Im g / |g| from which a point counts as inside the support
 _ROUNDING = 1e-14
+_DIGITS = 1e-9  # the relative error of g from which a density counts as unknown
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Edge:
     ----------
     x : float
     exponent : float
-        The density is like ``|x - edge|**exponent``: 1/2 soft, -s/(s+1) hard, 1/3 a cusp.
+        The density is like ``|x - edge|**exponent``: 1/2 soft, -s/(s+1) hard, 1/3 a cusp; inf if it falls faster than any power.
     """
 
     x: float
@@ -73,9 +74,9 @@ class Axis:
             return -g.imag > INSIDE * np.abs(g - self.at_zero / x) + _ROUNDING * np.abs(g)
 
     def density(self, x: np.ndarray) -> np.ndarray:
-        """-Im g / pi; nan where the branch could not be followed."""
-        g, _, known, _ = self.look(x)
-        return np.where(known, -g.imag / np.pi, np.nan)
+        """-Im g / pi; nan where the branch could not be followed, or too few digits of g are left."""
+        g, _, known, out = self.look(x)
+        return np.where(known & (out.error <= _DIGITS * np.abs(g)), -g.imag / np.pi, np.nan)
 
 
 def recognised(x: float, spread: float) -> float:

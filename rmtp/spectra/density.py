@@ -17,7 +17,7 @@ import numpy as np
 from scipy import special
 
 from ..errors import NotConverged
-from .axis import Interval
+from .axis import Edge, Interval
 
 _ORDERS = (20, 40, 80, 160)
 _TOLERANCE = 3e-11
@@ -101,7 +101,7 @@ class Stub:
 def build(
     intervals: list[Interval],
     density: Callable[[np.ndarray], np.ndarray],
-    stub: Callable[[float, bool], Stub] | None = None,
+    stub: Callable[[Interval, bool], Stub] | None = None,
 ) -> list[Panel]:
     """Panels for all intervals.
 
@@ -112,7 +112,7 @@ def build(
         rho at points inside; nan where it is not known.
     stub : callable, optional
         Coefficients of a continuous law put logarithms next to a hard edge at 0, and no power of u makes that analytic. Then
-        this gives, for the length of an interval and the side of 0 it lies on, a neighbourhood of 0 to be treated as a
+        this gives, for an interval and the side of 0 it lies on, a neighbourhood of 0 to be treated as a
         power law of the right mass.
 
     Returns
@@ -128,9 +128,9 @@ def build(
     for i in intervals:
         a, b, qa, qb = i.left.x, i.right.x, _power(i.left.exponent), _power(i.right.exponent)
         span = (0.0, 1.0)
-        if stub is not None and ((a == 0 and i.left.exponent < 0) or (b == 0 and i.right.exponent < 0)):
+        if stub is not None and ((a == 0 and _strange(i.left)) or (b == 0 and _strange(i.right))):
             right = a == 0
-            small = stub(b - a, right)
+            small = stub(i, right)
             if right:
                 qa = max(qa, _SMOOTH)
                 span = (float(special.betaincinv(qa, qb, small.reach / (b - a))), 1.0)
@@ -165,6 +165,11 @@ def build(
         out.append(replace(panel, below=below))
         below += panel.mass
     return out
+
+
+def _strange(edge: Edge) -> bool:
+    """Edges at 0 that continuous coefficients make: hard with logarithms, or falling faster than any power."""
+    return edge.exponent < 0 or not np.isfinite(edge.exponent)
 
 
 def _power_law(small: Stub, rho: float, right: bool) -> Panel:
@@ -237,17 +242,17 @@ def evaluate_cdf(panels: list[Panel], x: np.ndarray) -> np.ndarray:
     return out
 
 
-def beside_edges(panels: list[Panel], x: np.ndarray) -> np.ndarray:
-    """The density at points within 1e-8 of the end of a panel, from its series; nan elsewhere."""
+def from_series(panels: list[Panel], x: np.ndarray) -> np.ndarray:
+    """The density as the panels know it, for points of which the equation itself tells too little; nan outside all panels."""
     out = np.full(x.shape, np.nan)
     for p in panels:
         low, high = p.ends
-        near = (x > low) & (x < high) & (np.minimum(x - low, high - x) <= 1e-8 * (high - low))
-        if near.any():
-            u = p.where(x[near])
+        here = (x > low) & (x < high)
+        if here.any():
+            u = p.where(x[here])
             step = 1e-6 * np.minimum(u, 1 - u)
             slope = (p.place(u + step) - p.place(u - step)) / (2 * step)
-            out[near] = np.polynomial.legendre.legval(2 * u - 1, p.series) / slope
+            out[here] = np.polynomial.legendre.legval(2 * u - 1, p.series) / slope
     return out
 
 

@@ -20,7 +20,7 @@ from ..matrices import Expression
 from ..sample import generator, positive
 from . import transforms
 from .arguments import moment_order, real_points, shaped
-from .density import Panel, Stub, beside_edges, build, evaluate_cdf, integrate, invert_cdf
+from .density import Panel, Stub, build, evaluate_cdf, from_series, integrate, invert_cdf
 from .equation import Equation, describe
 from .outliers import Outlier, find_outliers
 from .atoms import missing as missing_atoms
@@ -31,6 +31,7 @@ _MASS_ERROR = 1e-8
 _REFINEMENTS = 3
 _SURE = 1e-11
 _REACH = 1e-9  # of a support: how near 0 an edge with logarithms is followed
+_FADING = 2e-5  # and one where the density dies out
 
 
 class Law:
@@ -137,8 +138,8 @@ class Law:
         if inside.any():
             value = self._density(flat[inside])
             lost = np.isnan(value)
-            if lost.any() and self.bounded:  # right beside a singularity the panels know what no single point can tell
-                value[lost] = beside_edges(self._structure[2], flat[inside][lost])
+            if lost.any() and self.bounded:  # at a singularity the panels know what no single point can tell
+                value[lost] = from_series(self._structure[2], flat[inside][lost])
                 lost = np.isnan(value)
             if lost.any():
                 raise NotConverged(
@@ -350,15 +351,16 @@ class SpectralLaw(Law):
             remedy="stieltjes(z) off the real axis is still right; report the expression",
         )
 
-    def _stub(self, intervals: list[Interval], atoms: list[Atom]) -> Callable[[float, bool], Stub] | None:
+    def _stub(self, intervals: list[Interval], atoms: list[Atom]) -> Callable[[Interval, bool], Stub] | None:
         """Mass next to 0 from the half circle around it, ``(1/pi) Im int_0^pi g(z) i z d theta``."""
         if self.resolvent.finite:
             return None
         at_zero = sum(a.mass for a in atoms if a.x == 0)
         both = any(i.left.x == 0 for i in intervals) and any(i.right.x == 0 for i in intervals)
 
-        def stub(length: float, right: bool) -> Stub:
-            reach = _REACH * length
+        def stub(i: Interval, right: bool) -> Stub:
+            edge = i.left if right else i.right
+            reach = (_REACH if edge.exponent < 0 else _FADING) * (i.right.x - i.left.x)
             t, w = np.polynomial.legendre.leggauss(32)
             z = reach * np.exp(1j * np.pi * (t + 1) / 2)
             g = self.resolvent.mean_of(self.resolvent.solve(z).g)
@@ -447,9 +449,15 @@ class SpectralLaw(Law):
         return g.reshape(array.shape) if array.ndim else complex(g[0])
 
     def _refuse_on_spectrum(self, points: Any) -> None:
-        intervals, atoms, _ = self._structure if self.bounded else ([], [], [])
-        for x in points:
-            if any(i.left.x <= x <= i.right.x for i in intervals) or any(a.x == x for a in atoms):
+        points = np.asarray(points, dtype=float)
+        if "_structure" in self.__dict__:
+            intervals, atoms, _ = self._structure
+            hit = np.any([(points >= i.left.x) & (points <= i.right.x) for i in intervals] or [points != points], axis=0)
+            hit |= np.isin(points, [a.x for a in atoms])
+        else:  # edges cost more than a look
+            _, hit, _, _ = Axis(self.resolvent).look(points)
+        for x, on in zip(points, hit, strict=True):
+            if on:
                 raise OnSpectrum(
                     f"z = {float(x)!r} lies on the spectrum, where g has two boundary values",
                     where=self.text,
@@ -552,7 +560,8 @@ class SingularLaw(Law):
             left = Edge(max(i.left.x, 0.0) ** 0.5, 2 * i.left.exponent + 1 if i.left.x <= 0 else i.left.exponent)
             roots.append(Interval(left, Edge(i.right.x**0.5, i.right.exponent)))
         square = self.square._stub(intervals, atoms)
-        panels = build(roots, self._density, square and (lambda length, right: _rooted(square, length)))
+        squared = {root.right.x: i for root, i in zip(roots, intervals, strict=True)}
+        panels = build(roots, self._density, square and (lambda i, right: _rooted(square(squared[i.right.x], True))))
         return roots, [Atom(max(a.x, 0.0) ** 0.5, a.mass) for a in atoms], panels
 
     def _density(self, x: np.ndarray) -> np.ndarray:
@@ -596,6 +605,5 @@ def _resolvent_at(z: complex) -> Callable[[np.ndarray], np.ndarray]:
     return lambda s: 1 / (z - s)
 
 
-def _rooted(square: Callable[[float, bool], Stub], length: float) -> Stub:
-    small = square(length**2, True)
+def _rooted(small: Stub) -> Stub:
     return Stub(small.reach**0.5, small.mass)

@@ -44,8 +44,10 @@ def find(resolvent: Resolvent, refine: int = 0) -> tuple[list[Interval], list[At
         inside = axis.inside(x, g)
     brackets = _brackets(x, inside)
     hard = [b for b in brackets if zero.exponent and min(map(abs, b)) <= 3e-9 * resolvent.spread]
+    fading = [b for b in brackets if not resolvent.finite and b not in hard and _fades(b, resolvent.spread)]
     edges = [(Edge(0.0, _nice(zero.exponent)), b > a) for a, b in hard]
-    edges += _edges(axis, zero, [b for b in brackets if b not in hard])
+    edges += [(Edge(0.0, np.inf), b > a) for a, b in fading]
+    edges += _edges(axis, zero, [b for b in brackets if b not in hard and b not in fading])
     edges += _extremes(axis, zero, x, g, inside)
     edges.sort(key=lambda e: (e[0].x, e[1]))
     intervals = _paired(edges, resolvent)
@@ -53,6 +55,12 @@ def find(resolvent: Resolvent, refine: int = 0) -> tuple[list[Interval], list[At
     if zero.mass and any(i.left.x <= 0 <= i.right.x for i in intervals):
         atoms = [a for a in atoms if abs(a.x) > 1e-9 * resolvent.spread] + [Atom(0.0, zero.mass)]
     return intervals, sorted(atoms, key=lambda a: a.x)
+
+
+def _fades(bracket: tuple[float, float], spread: float) -> bool:
+    """Whether a density of continuous coefficients dies out towards 0, like that of tanh' of a Gaussian: no edge has a power there."""
+    outside, inside = map(abs, bracket)
+    return outside <= 1e-8 * spread and inside <= 1e-4 * spread
 
 
 # ---------------------------------------------------------------------------------------------
