@@ -24,10 +24,11 @@ ORDER = [
     *("expect.wick", "expect.pieces", "expect.piecewise", "expect.hermite", "expect.closed"),
     *("expect.integrand", "expect.closed_forms", "expect.quadrature", "expect.sobol"),
     *("expect.multiprecision", "expect.stein", "expect.engine"),
-    *("arrays", "sample", "dyson", "dyson.linear", "dense", "plotmarks", "plots", "zlaw", "uses"),
+    *("arrays", "sample", "dyson", "dyson.copies", "dyson.linear", "dense", "plotmarks", "plots", "zlaw", "uses"),
     *("dyson.coefficients", "dyson.elimination", "dyson.couplings", "dyson.system"),
     *("dyson.continuation", "dyson.series", "dyson.implicit", "limit", "solving", "verify"),
-    *("dyson.resolvent", "dyson.precision", "spectra", "spectra.arguments", "spectra.support", "spectra.density"),
+    *("dyson.resolvent", "dyson.precision", "spectra", "spectra.arguments"),
+    *("spectra.axis", "spectra.atoms", "spectra.support", "spectra.density"),
     *(
         "spectra.transforms",
         "spectra.symbols",

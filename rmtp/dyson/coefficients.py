@@ -79,8 +79,10 @@ class Coefficients:
         self._leaves = [self.atoms.form_leaves(f) for f in self.forms]
 
     def rule(self, wanted: Sequence[int], level: int) -> Rule:
-        """The joint law of the coefficients `wanted`, with about 2**level nodes per continuous variable."""
-        rules = [self._joint(group, level) for group in self._independent(wanted)]
+        """The joint law of the coefficients `wanted`, with about 2**level nodes for a continuous variable, fewer for each of many."""
+        groups = self._independent(wanted)
+        smooth = sum(finite_leaves(self.atoms, [self.forms[k] for k in group]) is None for group in groups)
+        rules = [self._joint(group, max(1, level - 2 * max(0, smooth - 1))) for group in groups]
         size = int(np.prod([len(r.weights) for r in rules])) if rules else 1
         if size > _MAX_NODES:
             raise BudgetExceeded(

@@ -28,6 +28,8 @@ _SINGULAR = 0.15  # the power of the height from which an unknown counts as sing
 _CHUNK = 1 << 18  # points times nodes that are held at once
 _EPS = 1e-15
 _ROUGH = 1e-13
+_OPEN = 1e10  # amplification of rounding from which a direction counts as undetermined
+_NOISY = 4.0  # units of rounding that an equation may be off by
 _SHEET = 1e-9  # Im g / |g| that may be rounding
 
 
@@ -316,10 +318,28 @@ class Branch:
         for slopes in made.g_by_u:
             change = change + np.abs(sum((x * d[k] for k, x in slopes.items()), np.zeros(z.shape)))
         rough = good & (change > _ROUGH * np.abs(g).max(axis=0))
+        change = change + np.where(rough, 0.0, self._shaken(made, u, z, g, DOUBLE))
         if rough.any():
             g[:, rough], change[rough] = self._longer(u[:, rough], z[rough])
         good = good & np.all(np.isfinite(g), axis=0) & (change <= 1e-4 * np.abs(g).max(axis=0))
         return Solved(z, u, g, good, change)
+
+    def _shaken(self, made: Evaluation, u: np.ndarray, z: np.ndarray, g: np.ndarray, ring: Ring) -> np.ndarray:
+        """How far g moves when every equation is off by rounding; inf where the equations leave a direction open.
+
+        There (0 in the arcsine law as a sum of two signs) they have solutions other than the limit from above.
+        """
+        if not self.size:
+            return np.zeros(z.shape)
+        unit = _NOISY * ring.epsilon
+        noise = [unit * np.cos(1.7 * k) * np.maximum(np.abs(u[k]), made.size[k]) for k in range(self.size)]
+        with np.errstate(all="ignore"):
+            (step,) = elimination.solve(self.system.elimination, made.jacobian, [noise])
+            d = np.array([np.broadcast_to(x, z.shape) for x in step])
+            moved = self.evaluate(u + d, z, 0 * z, slopes=False, ring=ring)
+            shift = np.abs(np.array([np.broadcast_to(x, z.shape) for x in moved.g]) - g).max(axis=0)
+            open_ = self.relative(d, u, made) > _OPEN * unit
+        return np.where(np.isfinite(shift) & ~open_, shift, np.inf).astype(float)
 
     def _longer(self, u: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """g in extended precision, for points so near a hard edge that z g is a difference of equal numbers."""
@@ -341,7 +361,8 @@ class Branch:
                 g[i, better] = np.broadcast_to(x, z.shape)[better].astype(complex)
             change = np.where(better, np.asarray(moved, dtype=float), change)
             v = v + np.where(better, d, 0)
-        return g, change
+        final = self.evaluate(v, w, 0 * w, ring=LONG)
+        return g, change + self._shaken(final, v, w, np.array([np.broadcast_to(x, z.shape) for x in final.g]), LONG)
 
     def _touch_down(self, u: np.ndarray, z: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """From x + i h to the real axis: tried at every height, and further down where it does not hold."""

@@ -14,7 +14,7 @@ from ..ensembles import Dim, Number
 from ..handles import Node, Vector
 from ..instructions import IIDSource, Init, RandomMatrix
 from ..matrices import Diagonal, Expression, Grid, Identity, Inverse, Matrix, Product, Total
-from ..matrixlaws import Haar
+from ..matrixlaws import Haar, Invariant
 
 
 def behind(source: RandomMatrix) -> Expression | None:
@@ -28,6 +28,8 @@ def behind(source: RandomMatrix) -> Expression | None:
 
 def fresh(m: Expression, dim: Dim) -> Expression:
     """An independent copy of an expression, of width `dim` and free of every other matrix."""
+    if isinstance(m, Diagonal):
+        return Invariant(dim, m.vector.op.source.law)  # type: ignore[union-attr]
     copy = _Copy(m.left[0], dim)
     inner = copy.of(m)
     if not copy.fixed_frame:

@@ -184,7 +184,7 @@ class _Precise:
     def _newton(self, u: list[Any], z: Any, level: int) -> tuple[list[Any], Any]:
         """Newton's method until the corrections stop shrinking; g there."""
         ctx = self.ctx
-        ring = Ring(f"mp{ctx.dps}", self.number, lambda a: _mapped(self.number, a))
+        ring = Ring(f"mp{ctx.dps}", self.number, lambda a: _mapped(self.number, a), float(ctx.eps))
         g, goal, last = ctx.zero, ctx.mpf(10) ** -(0.55 * ctx.dps), ctx.inf  # the step after it squares that
         for _ in range(_ITERATIONS):
             made = self.system.evaluate(u, z, 0 * z, level, ring=ring)

@@ -69,16 +69,24 @@ class Ring:
         Takes a datum into the ring.
     array : callable
         Takes an array of data into it.
+    epsilon : float
+        Its unit of rounding.
     """
 
     name: str
     number: Callable[[Number], Any]
     array: Callable[[np.ndarray], np.ndarray]
+    epsilon: float
 
 
-DOUBLE = Ring("double", float, lambda x: x.astype(float))
+DOUBLE = Ring("double", float, lambda x: x.astype(float), 2.3e-16)
 # three more digits, for points next to a hard edge where a double runs out of them
-LONG = Ring("long", lambda x: np.longdouble(float(x)), lambda x: x.astype(float).astype(np.longdouble))
+LONG = Ring(
+    "long",
+    lambda x: np.longdouble(float(x)),
+    lambda x: x.astype(float).astype(np.longdouble),
+    float(np.finfo(np.longdouble).eps),
+)
 
 
 class System:

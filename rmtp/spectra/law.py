@@ -450,12 +450,14 @@ class SpectralLaw(Law):
 
     def _refuse_on_spectrum(self, points: Any) -> None:
         points = np.asarray(points, dtype=float)
-        if "_structure" in self.__dict__:
+        hit, known = np.zeros(points.shape, dtype=bool), np.ones(points.shape, dtype=bool)
+        decided = "_structure" in self.__dict__
+        if not decided:  # edges cost more than a look
+            _, hit, known, _ = Axis(self.resolvent).look(points)
+        if decided or (self.bounded and not known.all()):
             intervals, atoms, _ = self._structure
             hit = np.any([(points >= i.left.x) & (points <= i.right.x) for i in intervals] or [points != points], axis=0)
             hit |= np.isin(points, [a.x for a in atoms])
-        else:  # edges cost more than a look
-            _, hit, _, _ = Axis(self.resolvent).look(points)
         for x, on in zip(points, hit, strict=True):
             if on:
                 raise OnSpectrum(
