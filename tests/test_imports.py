@@ -35,6 +35,7 @@ ORDER = [
         "spectra.equation",
         "spectra.outliers",
         "spectra.law",
+        "spectra.spectral",
         "spectra.free",
         "spectra.build",
     ),
@@ -48,6 +49,10 @@ DEFERRED: dict[tuple[str, str], str] = {
         "spectra.law",
         "spectra.free",
     ): "law1 + law2 is the law of a new expression, whose class stands above its operators",
+    (
+        "spectra.spectral",
+        "spectra.free",
+    ): "subordination functions belong to a sum or product, which is built from the laws of its parts",
 }
 
 

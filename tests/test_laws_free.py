@@ -7,6 +7,7 @@ import math
 from fractions import Fraction as F
 
 import law_oracles as oracle
+import mpmath as mp
 import numpy as np
 import pytest
 from law_checks import check_atoms, check_density, check_hard_edges, check_moments, check_stieltjes, check_support
@@ -16,6 +17,7 @@ import rmtp
 
 HALF = F(1, 2)
 N = rmtp.Dim("n")
+M = rmtp.Dim("m", 2)
 Z = np.array([1 + 1j, -0.4 + 0.3j, 2 + 1e-3j, 0.2 - 0.5j, 70 + 0j])
 
 
@@ -367,3 +369,63 @@ def test_bi_invariant_with_gaussian_singular_values():
     W = rmtp.BiInvariant(N, N, quarter) + rmtp.Gaussian(N, N)
     law_ = rmtp.spectrum(W @ W.T)
     np.testing.assert_allclose(law_.stieltjes(2 * Z), marchenko_pastur().stieltjes(Z) / 2, rtol=1e-8)
+
+
+# ---------------------------------------------------------------------------------------------
+# laws of expressions inside other expressions
+
+
+COPIED = {
+    "wigner": lambda: rmtp.spectrum(rmtp.GOE(N, variance=2)),
+    "covariance": lambda: rmtp.spectrum(_covariance(rmtp.Dim("a", F(3, 2)), rmtp.Dim("b", 3))),
+    "deformed": lambda: rmtp.spectrum(rmtp.GOE(N) + rmtp.diag(rmtp.IID(N, rmtp.Discrete([-1, 0, 3])))),
+    "inverse": lambda: rmtp.spectrum(rmtp.inv(rmtp.GOE(N) ** 2 + rmtp.eye(N))),
+    "atoms": lambda: atoms([2, 3]),
+}
+
+
+def _covariance(a, b):
+    W, T = rmtp.Gaussian(a, b), rmtp.diag(rmtp.IID(b, rmtp.Discrete([1, 2])))
+    return W @ T @ W.T
+
+
+@pytest.mark.parametrize("name", COPIED)
+def test_a_law_inside_an_expression_is_a_free_copy(name):
+    """Free cumulants add, on another width too; with the diagonal of the other summand it must not share its eigenvectors."""
+    it, n = COPIED[name](), rmtp.Dim("k", F(5, 2))
+    D = rmtp.diag(rmtp.IID(n, rmtp.Discrete([0, 4])))
+    total = rmtp.spectrum(rmtp.Invariant(n, it) + D)
+    own = cumulants_from_moments([it.moment(k) for k in range(1, 7)])
+    other = cumulants_from_moments([F(4) ** k / 2 for k in range(1, 7)])
+    kappa = [x + y for x, y in zip(own, other, strict=True)]
+    expected = [float(m) for m in moments_from_cumulants(kappa, 6)]
+    z = 40 * np.exp(1j * np.pi * (np.arange(64) + 0.5) / 64)  # contour moments, the lower half is the conjugate
+    g = total.stieltjes(z)
+    found = [np.mean(g * z ** (k + 1)).real for k in range(1, 7)]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_two_uses_of_a_copied_law():
+    """A B A with A given by a law of an expression, against the same with the expression written out."""
+    A, B, W = rmtp.Invariant(N, marchenko_pastur(HALF)), rmtp.GOE(N), rmtp.Gaussian(N, M)
+    z = np.array([1 + 1j, -0.5 + 0.1j, 3 + 0.01j])
+    written = W @ W.T @ B @ W @ W.T
+    mine = rmtp.spectrum(A @ B @ A).stieltjes(z)
+    S = rmtp.Wishart(N, M)
+    np.testing.assert_allclose(mine, rmtp.spectrum(S @ B @ S).stieltjes(z), rtol=1e-10)
+    np.testing.assert_allclose(mine, rmtp.spectrum(written).stieltjes(z), rtol=1e-10)
+
+
+def test_expectations_with_singularities():
+    """log against a hard edge, a square root at 0, a kink inside: adaptive pieces settle on all of them."""
+    it = marchenko_pastur()
+    assert it.expect(np.log) == pytest.approx(-1, abs=1e-11)
+    assert it.expect(np.sqrt) == pytest.approx(8 / (3 * math.pi), rel=1e-11)
+    assert it.expect(lambda x: np.abs(x - 1)) == pytest.approx(_kink(), rel=1e-10)
+
+
+def _kink():
+    """int |x - 1| sqrt(x (4 - x)) / (2 pi x) dx by mpmath, x = 4 sin(t)^2."""
+    with mp.workdps(25):
+        f = lambda t: abs(4 * mp.sin(t) ** 2 - 1) * 4 * mp.cos(t) ** 2 / mp.pi  # noqa: E731
+        return float(mp.quad(f, [0, mp.pi / 6, mp.pi / 2]))

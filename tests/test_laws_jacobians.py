@@ -238,6 +238,15 @@ def test_smooth_gates(name, layers, ensemble):
     np.testing.assert_allclose(law.pdf(x), [it.density(v) for v in x], rtol=1e-8, atol=1e-9)
 
 
+def test_a_density_that_dies_out_at_zero():
+    """tanh'(h)^2 of a Gaussian h has no positive lower bound and falls faster than any power: no edge is invented."""
+    law = smooth_law("tanh", 2, "haar", 0.5, 1.25)
+    assert law.support()[0][0] == 0 and law.edges[0].exponent == math.inf
+    assert law.cdf(10.0) == pytest.approx(1, abs=1e-8)
+    for k in (1, 2, 3):
+        assert law.expect(lambda x, k=k: x**k) == pytest.approx(float(law.moment(k)), rel=1e-8)
+
+
 @pytest.mark.parametrize("ensemble", ["gaussian", "haar"])
 @pytest.mark.parametrize("layers", [2, 3])
 def test_hard_tanh(ensemble, layers):

@@ -98,6 +98,20 @@ def _heavy():
     return diagonal(3, 5, weights=[F(3, 4), F(1, 4)]) + P
 
 
+def _corner_moved():
+    return _corner() + rmtp.eye(N)
+
+
+def _embedded():
+    """The direct sum with the identity: the density of the semicircle does not feel the atom inside it."""
+    return rmtp.block([[rmtp.GOE(N), 0], [0, rmtp.eye(N)]])
+
+
+def _isometry():
+    V = rmtp.Haar(M, N)
+    return 3 * (V @ V.T)
+
+
 RANKS = {
     "thin": (_gram, {0.0: HALF}),
     "masked": (_masked, {0.0: F(3, 4)}),
@@ -105,6 +119,9 @@ RANKS = {
     "projection": (_projection, {0.0: HALF, 1.0: HALF}),
     "haar corner": (_corner, {0.0: F(1, 5), 1.0: F(3, 5)}),
     "heavy diagonal": (_heavy, {3.0: F(1, 4), 4.0: F(1, 4)}),
+    "at a hard edge": (_corner_moved, {1.0: F(1, 5), 2.0: F(3, 5)}),
+    "inside a bulk": (_embedded, {1.0: HALF}),
+    "isometry": (_isometry, {0.0: HALF, 3.0: HALF}),
 }
 
 
@@ -123,6 +140,15 @@ def test_no_atom_is_forgotten(name):
     # sin takes square roots out at both ends, of edges 1/2 and -1/2
     assert mass == pytest.approx(continuous, abs=1e-7)
     assert float(law.cdf(100)) == pytest.approx(1, abs=1e-8)
+
+
+def test_a_point_where_the_equations_leave_a_direction_open():
+    """At 0 the subordination equations of two free signs have a continuum of solutions; pdf(0) is 1 / (2 pi) all the same."""
+    signs = [diagonal(-1, 1), diagonal(-1, 1)]
+    Q = [rmtp.Haar(N), rmtp.Haar(N)]
+    law = rmtp.spectrum(Q[0] @ signs[0] @ Q[0].T + Q[1] @ signs[1] @ Q[1].T)
+    assert law.pdf(0.0) == pytest.approx(1 / (2 * math.pi), rel=1e-10)
+    assert law.stieltjes(1e-7j) == pytest.approx(-1j / math.sqrt(4 + 1e-14), rel=1e-10)
 
 
 def test_square_roots_of_a_product():

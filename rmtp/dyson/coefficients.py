@@ -79,7 +79,7 @@ class Coefficients:
         self._leaves = [self.atoms.form_leaves(f) for f in self.forms]
 
     def rule(self, wanted: Sequence[int], level: int) -> Rule:
-        """The joint law of the coefficients `wanted`, with about 2**level nodes for a continuous variable, fewer for each of many."""
+        """The joint law of the coefficients `wanted`: about 2**level nodes for one continuous variable, fewer for several."""
         groups = self._independent(wanted)
         smooth = sum(finite_leaves(self.atoms, [self.forms[k] for k in group]) is None for group in groups)
         rules = [self._joint(group, max(1, level - 2 * max(0, smooth - 1))) for group in groups]

@@ -21,7 +21,9 @@ from .system import DOUBLE, LONG, Evaluation, Ring, System
 
 _FIRST = 0.12  # largest first correction, relative to the solution, of an accepted step
 _CONTRACTION = 0.2
-_NOISE = 1e-6  # corrections this small need not contract: where the Jacobian is singular and g is not, they are rounding
+_NOISE = (
+    1e-6  # corrections this small need not contract: where the Jacobian is singular and g is not, they are rounding
+)
 _LEAP = 0.4  # largest relative change from the last height to the axis
 _SMALLEST_STEP = 1e-7
 _SINGULAR = 0.15  # the power of the height from which an unknown counts as singular below
@@ -260,10 +262,10 @@ class Branch:
     def _predict(
         self, u: np.ndarray, now: np.ndarray, then: np.ndarray, last: np.ndarray, before: np.ndarray
     ) -> np.ndarray:
-        """A step with the model, entry by entry, that would have led back to the `last` solution best.
+        """A step with the model that would have led back to the `last` solution best.
 
         Powers of z are right far out and next to a hard edge at 0, powers of the height above a point next to any other
-        edge or atom, straight lines elsewhere.
+        edge or atom, straight lines elsewhere. One model for all entries: their products are what the equations hold fixed.
         """
         made = self.evaluate(u, now, 0 * now)
         rate = self.step(made, list(made.by_z))
@@ -271,7 +273,7 @@ class Branch:
         models = [lambda z: _power_step(u, rate, now, z), lambda z: _power_step(u, rate, now, z, foot, _SINGULAR)]
         models.append(lambda z: u + rate * (z - now))
         with np.errstate(all="ignore"):
-            misses = np.array([np.abs(model(before) - last) for model in models])
+            misses = np.array([np.max(np.abs(model(before) / last - 1), axis=0, initial=0.0) for model in models])
             best = np.argmin(np.where(np.isfinite(misses), misses, np.inf), axis=0)
             guess = np.choose(best, [model(then) for model in models])
         return np.where(np.isfinite(guess), guess, u)

@@ -1,9 +1,9 @@
 """A matrix whose law is that of an expression, as a fresh copy of the expression.
 
-`Invariant(n, law)` with ``law = spectrum(M)`` stands for a free copy of M. Copied into the linear program it needs no quadrature
-over the density of M: the system of a free sum or product stays as algebraic as its parts, hard edges and atoms included.
-Copies are free of everything else when their matrices are invariant under rotations of the outer width; a diagonal on that
-width is not, and gets Haar eigenvectors around it.
+`Invariant(n, law)` with ``law = spectrum(M)`` stands for a free copy of M. Copied into the linear program it needs no
+quadrature over the density of M: the system of a free sum or product stays as algebraic as its parts, hard edges and
+atoms included. Copies are free of everything else when their matrices are invariant under rotations of the outer width;
+a diagonal on that width is not, and gets Haar eigenvectors around it.
 """
 
 from __future__ import annotations

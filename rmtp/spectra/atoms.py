@@ -20,13 +20,10 @@ MASS = 1e-11  # below which a mass is rounding
 _CELLS = 4000
 _LEAST = 1e-3  # the smallest share of the mass that is searched for everywhere
 _CIRCLE = 48
-_CLOSING = 1
 _DEEPEST = 1e-12  # how near a point that touches the continuous part is approached, in spreads
 
 
-def in_gaps(
-    axis: Axis, intervals: Sequence[Interval], x: np.ndarray, g: np.ndarray, inside: np.ndarray
-) -> list[Atom]:
+def in_gaps(axis: Axis, intervals: Sequence[Interval], x: np.ndarray, g: np.ndarray, inside: np.ndarray) -> list[Atom]:
     """Atoms off the support, between neighbouring points of the grid where g rises."""
     with np.errstate(all="ignore"):
         f = 1 / g.real
@@ -63,7 +60,7 @@ def located(axis: Axis, x: np.ndarray, h: np.ndarray) -> list[float]:
     own = axis.resolvent
     x, h = np.array(x, dtype=float), np.array(h, dtype=float)
     alive = np.ones(len(x), dtype=bool)
-    closing = np.zeros(len(x), dtype=int)  # steps in a row that stayed within their height, as they do at a pole
+    closing = np.zeros(len(x), dtype=bool)  # the last step stayed within its height, as it does at a pole
     for _ in range(30):
         which = np.flatnonzero(alive)
         if not len(which):
@@ -78,12 +75,12 @@ def located(axis: Axis, x: np.ndarray, h: np.ndarray) -> list[float]:
         step = guess - x[which]
         near = np.abs(step) <= h[which]
         x[which] += np.clip(step, -2 * h[which], 2 * h[which])
-        closing[which] = np.where(near, closing[which] + 1, 0)
+        closing[which] = near
         h[which[near]] *= 0.1
         alive[which[h[which] < _DEEPEST * own.spread]] = False
         alive[which[np.abs(step) > 1e4 * own.spread]] = False
     out: list[float] = []
-    for c in np.sort(x[closing >= _CLOSING]):
+    for c in np.sort(x[closing]):
         if not out or c - out[-1] > 1e-8 * own.spread:
             out.append(recognised(float(c), own.spread))
     return out
@@ -97,29 +94,30 @@ def measured(
     points = [*(a.x for a in others), *centres]
     out = []
     for c in centres:
-        distances = [abs(e.x - c) for i in intervals for e in (i.left, i.right)] + [abs(f - c) for f in points if f != c]
+        distances = [abs(e.x - c) for i in intervals for e in (i.left, i.right)]
+        distances += [abs(f - c) for f in points if f != c]
         radius = 0.4 * min(distances, default=own.spread + abs(own.mean - c))
         if any(i.left.x < c < i.right.x for i in intervals) or radius <= 1e-8 * own.spread:
-            mass = _above(axis, c)
+            found = Atom(c, _above(axis, c))
         else:
-            c, mass = _circle(axis, c, radius)
-        if mass > (MASS if own.finite else 1e-7):
-            out.append(Atom(c, mass))
+            found = _circle(axis, c, radius)
+        if found.mass > (MASS if own.finite else 1e-7):
+            out.append(found)
     return out
 
 
-def _circle(axis: Axis, centre: float, radius: float) -> tuple[float, float]:
-    """Position and mass of the one pole in a circle, by the trapezoid rule (the lower half is the conjugate)."""
+def _circle(axis: Axis, centre: float, radius: float) -> Atom:
+    """The one pole in a circle, by the trapezoid rule (the lower half is the conjugate)."""
     own = axis.resolvent
     z = centre + radius * np.exp(1j * np.pi * (np.arange(_CIRCLE) + 0.5) / _CIRCLE)
     made = own.solve(z)
     if not made.good.all():
-        return centre, _above(axis, centre)
+        return Atom(centre, _above(axis, centre))
     weighed = own.mean_of(made.g) * (z - centre)
     mass = float(np.mean(weighed.real))
     if mass <= MASS:
-        return centre, 0.0
-    return recognised(centre + float(np.mean((weighed * (z - centre)).real)) / mass, own.spread), mass
+        return Atom(centre, 0.0)
+    return Atom(recognised(centre + float(np.mean((weighed * (z - centre)).real)) / mass, own.spread), mass)
 
 
 def _above(axis: Axis, centre: float) -> float:

@@ -23,7 +23,8 @@ class Edge:
     ----------
     x : float
     exponent : float
-        The density is like ``|x - edge|**exponent``: 1/2 soft, -s/(s+1) hard, 1/3 a cusp; inf if it falls faster than any power.
+        The density is like ``|x - edge|**exponent``: 1/2 soft, -s/(s+1) hard, 1/3 a cusp; inf if it falls faster than any
+        power.
     """
 
     x: float

@@ -7,7 +7,7 @@ from typing import Any
 from ..dense import is_symmetric
 from ..errors import DimensionMismatch, NotSelfAdjoint, UnsupportedOperation
 from ..matrices import Expression
-from .law import SingularLaw, SpectralLaw
+from .spectral import SingularLaw, SpectralLaw
 
 
 def spectrum(M: Any) -> SpectralLaw:

@@ -19,9 +19,11 @@ from scipy import special
 from ..errors import NotConverged
 from .axis import Edge, Interval
 
-_ORDERS = (20, 40, 80, 160)
+_ORDERS = (20, 40, 80)
+_PROMISING = 1e-5  # a tail this small at one order will be gone at the next; a longer one is cut
 _TOLERANCE = 3e-11
 _CUTS = 45
+_BLIND_CUTS = 8  # of a piece in which the density is not known somewhere
 _MAX_PANELS = 200
 _SMOOTH = 6.0
 _HALVINGS = 60
@@ -149,13 +151,13 @@ def build(
     while jobs:
         made = _tried(jobs, density)
         jobs = []
-        for job, panel in made:
+        for job, panel, tail in made:
             a, b, qa, qb, span, order, cuts = job
             if panel is not None:
                 done.append(panel)
-            elif order + 1 < len(_ORDERS):
+            elif order == 0 or (order + 1 < len(_ORDERS) and tail <= _PROMISING):
                 jobs.append((a, b, qa, qb, span, order + 1, cuts))
-            elif cuts < _CUTS and len(done) + len(jobs) < _MAX_PANELS:
+            elif cuts < (_CUTS if np.isfinite(tail) else _BLIND_CUTS) and len(done) + len(jobs) < _MAX_PANELS:
                 if span == (0.0, 1.0):
                     middle = (a + b) / 2
                     jobs += [(a, middle, qa, 1.0, span, 1, cuts + 1), (middle, b, 1.0, qb, span, 1, cuts + 1)]
@@ -190,12 +192,13 @@ def _power_law(small: Stub, rho: float, right: bool) -> Panel:
     return Panel(a, b, qa, qb, x, rho * share ** (1 / q - 1), small.mass * w / 2, np.array([small.mass]), 0.0)
 
 
-def _tried(jobs: list[Any], density: Callable[[np.ndarray], np.ndarray]) -> list[tuple[Any, Panel | None]]:
+def _tried(jobs: list[Any], density: Callable[[np.ndarray], np.ndarray]) -> list[tuple[Any, Panel | None, float]]:
+    """Per job the panel, if its series has converged, and the size of the last coefficients relative to the first."""
     rules = [np.polynomial.legendre.leggauss(_ORDERS[job[5]]) for job in jobs]
     us = [job[4][0] + (job[4][1] - job[4][0]) * (t + 1) / 2 for job, (t, _) in zip(jobs, rules, strict=True)]
     xs = [placed(job[0], job[1], job[2], job[3], u) for job, u in zip(jobs, us, strict=True)]
     rhos = np.split(density(np.concatenate(xs)), np.cumsum([len(x) for x in xs])[:-1])
-    out: list[tuple[Any, Panel | None]] = []
+    out: list[tuple[Any, Panel | None, float]] = []
     for job, (t, w), u, x, seen in zip(jobs, rules, us, xs, rhos, strict=True):
         a, b, qa, qb, span = job[:5]
         slope = (span[1] - span[0]) * (b - a) * u ** (qa - 1) * (1 - u) ** (qb - 1) / special.beta(qa, qb)
@@ -205,7 +208,7 @@ def _tried(jobs: list[Any], density: Callable[[np.ndarray], np.ndarray]) -> list
         if lost.any():  # next to a singularity digits run out before the mass does: the power law goes on
             known = np.flatnonzero(~lost)
             if len(known) < order - order // 4 or np.any(lost[known[0] : known[-1]]):
-                out.append((job, None))
+                out.append((job, None, np.inf))
                 continue
             rho = _continued(x, rho, lost, a, b)
             values = rho * slope
@@ -213,7 +216,8 @@ def _tried(jobs: list[Any], density: Callable[[np.ndarray], np.ndarray]) -> list
         series = (basis * (w * values)[:, None]).sum(axis=0) * (2 * np.arange(order) + 1) / 2
         tail, size = np.abs(series[-order // 5 :]).max(), np.abs(series).max()
         fine = tail <= _TOLERANCE * size or tail <= 1e-14
-        out.append((job, Panel(a, b, qa, qb, x, rho, values * w / 2, series, 0.0, span) if fine else None))
+        panel = Panel(a, b, qa, qb, x, rho, values * w / 2, series, 0.0, span) if fine else None
+        out.append((job, panel, float(tail / max(size, 1e-300))))
     return out
 
 

@@ -12,7 +12,8 @@ from ..instructions import RandomMatrix
 from ..laws import CoordinateLaw
 from ..matrices import Expression, Matrix, Product, Total, eye
 from ..matrixlaws import Invariant
-from .law import Law, SingularLaw, SpectralLaw
+from .law import Law
+from .spectral import SingularLaw, SpectralLaw
 
 
 def as_law(value: Any) -> Law:

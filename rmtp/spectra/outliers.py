@@ -23,7 +23,7 @@ from ..normal import Hat, constant, times
 from .axis import recognised
 
 if TYPE_CHECKING:
-    from .law import SpectralLaw
+    from .spectral import SpectralLaw
 
 _FAR = 60.0  # spreads from the mean to which outliers are looked for first
 _POINTS = 160

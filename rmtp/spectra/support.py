@@ -9,7 +9,6 @@ was missed shows in the total mass, which the caller checks.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -58,9 +57,9 @@ def find(resolvent: Resolvent, refine: int = 0) -> tuple[list[Interval], list[At
 
 
 def _fades(bracket: tuple[float, float], spread: float) -> bool:
-    """Whether a density of continuous coefficients dies out towards 0, like that of tanh' of a Gaussian: no edge has a power there."""
+    """Whether a density of continuous coefficients dies out towards 0 (tanh' of a Gaussian): there is no power."""
     outside, inside = map(abs, bracket)
-    return outside <= 1e-8 * spread and inside <= 1e-4 * spread
+    return outside <= 1e-6 * spread and inside <= 1e-4 * spread
 
 
 # ---------------------------------------------------------------------------------------------

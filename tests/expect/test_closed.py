@@ -496,3 +496,14 @@ def test_pieces_refuse_what_they_cannot_know() -> None:
         pieces.shift_scale_pieces(STEP_P, 0, 0)
     with pytest.raises(BadParameter):
         pieces.pieces_power(RELU_P, -1)
+
+
+def test_a_polynomial_of_one_sum_is_one_direction():
+    """(W x + b)^2 depends on W x + b alone, so functions of it need quadrature in one dimension and reach its accuracy."""
+    n = rmtp.Dim("n")
+    h = rmtp.Gaussian(n, n) @ rmtp.Normal(n) + rmtp.Normal(n, cov=3)
+    found = rmtp.limit(np.mean(np.exp(-h * h) * np.cos(h)))
+    assert found.method != "sobol"
+    with mp.workdps(25):
+        exact = mp.quad(lambda t: mp.npdf(t) * mp.exp(-4 * t * t) * mp.cos(2 * t), mp.linspace(-8, 8, 17))
+    assert abs(float(found.value) - float(exact)) < 1e-12
