@@ -25,6 +25,7 @@ _NOISE = (
     1e-6  # corrections this small need not contract: where the Jacobian is singular and g is not, they are rounding
 )
 _LEAP = 0.4  # largest relative change from the last height to the axis
+_DROP = 1e-6  # by which the height falls at most between two attempts to land
 _SMALLEST_STEP = 1e-7
 _SINGULAR = 0.15  # the power of the height from which an unknown counts as singular below
 _CHUNK = 1 << 18  # points times nodes that are held at once
@@ -146,7 +147,7 @@ class Branch:
         if not self.size:
             return np.zeros(d.shape[1:])
         scale = np.maximum(np.abs(u), np.array([np.broadcast_to(x, u.shape[1:]) for x in made.size]))
-        return np.max(np.abs(d) / (scale + 1e-30 * scale.max(axis=0) + 1e-300), axis=0)
+        return np.max(np.abs(d) / (scale + 1e-150 * scale.max(axis=0) + 1e-300), axis=0)
 
     # -- the anchor -------------------------------------------------------------------------------
 
@@ -394,7 +395,7 @@ class Branch:
             then = x[rest] + 1j * z[rest].imag * factor[rest]
             moved, ok = self.follow(u[:, rest], z[rest], then)
             u[:, rest[ok]], z[rest[ok]] = moved[:, ok], then[ok]
-            factor[rest] = np.where(ok, factor[rest] ** 1.3, factor[rest] ** 0.5)
+            factor[rest] = np.where(ok, np.maximum(factor[rest] ** 1.3, _DROP), factor[rest] ** 0.5)
             tiny = (z[rest].imag < 1e-280) | (z[rest].imag < 1e-15 * np.maximum(np.abs(x[rest]), 1e-290))
             alive[rest[tiny | (factor[rest] > 0.98)]] = False
 

@@ -143,13 +143,13 @@ class Zero:
 
 
 def at_zero(axis: Axis) -> Zero:
-    """Hard edges and atoms at 0, from sixty decades of h on the imaginary axis, or as many as there are digits for.
+    """Hard edges and atoms at 0, from 120 decades of h on the imaginary axis, or as many as there are digits for.
 
     h g tends to the mass as a constant plus powers of h, a sequence of geometric terms, which Wynn's epsilon algorithm sums
     exactly; the slopes of what is left tend to the exponent in the same way.
     """
     own = axis.resolvent
-    h = own.spread * 10.0 ** -np.arange(1, 61)
+    h = own.spread * 10.0 ** -np.arange(1, 121)
     z = 1j * h
     out = own.solve(z if own.finite else z[:14])
     count = int(np.argmin(out.good)) if not out.good.all() else len(out.z)

@@ -14,18 +14,19 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from scipy import special
+from scipy import interpolate, special
 
 from ..errors import NotConverged
 from .axis import Edge, Interval
 
-_ORDERS = (20, 40, 80)
+_ORDERS = (20, 40, 80, 160)
 _PROMISING = 1e-5  # a tail this small at one order will be gone at the next; a longer one is cut
 _TOLERANCE = 3e-11
 _CUTS = 45
 _BLIND_CUTS = 8  # of a piece in which the density is not known somewhere
 _MAX_PANELS = 200
 _SMOOTH = 6.0
+_NEAREST = 10
 _HALVINGS = 60
 _MAX_PIECES = 1 << 14
 
@@ -94,9 +95,9 @@ class Panel:
 
 def placed(a: float, b: float, qa: float, qb: float, u: np.ndarray) -> np.ndarray:
     """a + (b - a) I_u(qa, qb), without cancellation at the nearer end."""
-    low = a + (b - a) * special.betainc(qa, qb, u)
+    share = special.betainc(qa, qb, u)
     high = b - (b - a) * special.betainc(qb, qa, 1 - u)
-    return np.where(u < 0.5, low, high)
+    return np.where(share < 0.5, a + (b - a) * share, high)
 
 
 @dataclass(frozen=True)
@@ -205,13 +206,13 @@ def _tried(jobs: list[Any], density: Callable[[np.ndarray], np.ndarray]) -> list
         rho, order = seen, len(t)
         values = rho * slope
         lost = np.isnan(values)
-        if lost.any():  # next to a singularity digits run out before the mass does: the power law goes on
+        if lost.any():  # next to a singularity digits run out before the mass does, but rho x' is analytic in u
             known = np.flatnonzero(~lost)
             if len(known) < order - order // 4 or np.any(lost[known[0] : known[-1]]):
                 out.append((job, None, np.inf))
                 continue
-            rho = _continued(x, rho, lost, a, b)
-            values = rho * slope
+            values = _continued(t, values, lost)
+            rho = values / slope
         basis = np.polynomial.legendre.legvander(t, order - 1)
         series = (basis * (w * values)[:, None]).sum(axis=0) * (2 * np.arange(order) + 1) / 2
         tail, size = np.abs(series[-order // 5 :]).max(), np.abs(series).max()
@@ -221,16 +222,16 @@ def _tried(jobs: list[Any], density: Callable[[np.ndarray], np.ndarray]) -> list
     return out
 
 
-def _continued(x: np.ndarray, rho: np.ndarray, lost: np.ndarray, a: float, b: float) -> np.ndarray:
-    """A density known in the middle of a panel, continued to its ends by the power laws (with a drift) it shows there."""
+def _continued(t: np.ndarray, values: np.ndarray, lost: np.ndarray) -> np.ndarray:
+    """Values of an analytic function known in the middle, continued to both ends by the polynomial through the nearest nodes."""
     known = np.flatnonzero(~lost)
-    out = rho.copy()
-    sides = ((a, known[[0, 2, 5]], np.arange(known[0])), (b, known[[-1, -3, -6]], np.arange(known[-1] + 1, len(x))))
-    for end, inner, side in sides:
+    out = values.copy()
+    for inner, side in (
+        (known[:_NEAREST], np.arange(known[0])),
+        (known[-_NEAREST:], np.arange(known[-1] + 1, len(t))),
+    ):
         if len(side):
-            d, r = np.log(np.abs(x[inner] - end)), np.log(np.maximum(rho[inner], 1e-300))
-            drift = np.polyfit(d - d[0], r, 2)
-            out[side] = np.exp(np.polyval(drift, np.log(np.maximum(np.abs(x[side] - end), 1e-300)) - d[0]))
+            out[side] = interpolate.BarycentricInterpolator(t[inner], values[inner])(t[side])
     return out
 
 
