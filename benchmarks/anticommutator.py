@@ -91,7 +91,7 @@ def main(quick: bool = False) -> str:
         (
             f"`law.pdf`, {POINTS} points of a new law",
             first,
-            worst(density) + "; edges, atoms and mass found and checked on the way",
+            worst(density),
         ),
         (f"`law.pdf`, {POINTS} further points", again, ""),
     ]
