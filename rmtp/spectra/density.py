@@ -223,7 +223,7 @@ def _tried(jobs: list[Any], density: Callable[[np.ndarray], np.ndarray]) -> list
 
 
 def _continued(t: np.ndarray, values: np.ndarray, lost: np.ndarray) -> np.ndarray:
-    """Values of an analytic function known in the middle, continued to both ends by the polynomial through the nearest nodes."""
+    """Values of an analytic function known in the middle, continued to both ends by polynomials through the nearest nodes."""
     known = np.flatnonzero(~lost)
     out = values.copy()
     for inner, side in (
