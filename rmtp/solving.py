@@ -36,7 +36,7 @@ def solve(M: Any, v: Any) -> Vector:
     NotInvertible
         When the limit is asked for, if the spectrum of M reaches 0.
     UnsupportedOperation
-        For block matrices; in the limit also for ensembles other than iid and GOE.
+        For block matrices; in the limit also for ensembles other than iid and GOE that v or a diagonal depends on.
 
     Notes
     -----

@@ -26,7 +26,7 @@ ORDER = [
     *("expect.multiprecision", "expect.stein", "expect.engine"),
     *("arrays", "sample", "dyson", "dyson.copies", "dyson.linear", "dense", "plotmarks", "plots", "zlaw", "uses"),
     *("dyson.coefficients", "dyson.elimination", "dyson.couplings", "dyson.system"),
-    *("dyson.continuation", "dyson.series", "dyson.implicit", "limit", "solving", "verify"),
+    *("dyson.closure", "dyson.continuation", "dyson.series", "dyson.implicit", "limit", "solving", "verify"),
     *("dyson.resolvent", "dyson.precision", "spectra", "spectra.arguments"),
     *("spectra.axis", "spectra.atoms", "spectra.support", "spectra.density"),
     *(

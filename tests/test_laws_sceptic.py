@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as hs
 
 import rmtp
+from rmtp.dyson.continuation import Branch
 
 HALF = F(1, 2)
 N, M = rmtp.Dim("n"), rmtp.Dim("m", 2)
@@ -140,6 +141,26 @@ def test_no_atom_is_forgotten(name):
     # sin takes square roots out at both ends, of edges 1/2 and -1/2
     assert mass == pytest.approx(continuous, abs=1e-7)
     assert float(law.cdf(100)) == pytest.approx(1, abs=1e-8)
+
+
+@pytest.mark.parametrize("name", ["product", "cubic", "sandwich", "rational"])
+def test_shorter_steps_lead_to_the_same_branch(name):
+    """Walks whose corrections are held to a fifth end at the same g: no accepted step has changed sheets."""
+    X, Y, A, D = rmtp.GOE(N), rmtp.GOE(N), rmtp.Invariant(N, [0, 1, 5]), diagonal(1, 2)
+    expression = {
+        "product": products(5).expression,
+        "cubic": X @ Y @ X + Y,
+        "sandwich": A @ D @ A + rmtp.eye(N),
+        "rational": rmtp.inv(A + rmtp.eye(N)) @ D @ rmtp.inv(A + rmtp.eye(N)),
+    }[name]
+    own = rmtp.spectrum(expression).resolvent
+    rng = np.random.default_rng(0)
+    x = own.mean + own.spread * rng.uniform(-3, 3, 200)
+    z = np.concatenate([x + 0j, x + 1j * 10 ** rng.uniform(-8, 0, 200)])
+    short = Branch(own.system, own.level, 5.0).at(z, own.anchor())
+    usual = own.solve(z)
+    assert short.good.all() and usual.good.all()
+    np.testing.assert_allclose(own.mean_of(usual.g), own.mean_of(short.g), rtol=1e-7)
 
 
 def test_a_point_where_the_equations_leave_a_direction_open():

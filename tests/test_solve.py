@@ -6,6 +6,8 @@ Student's t with 11 degrees of freedom, and the seeds are fixed.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import mpmath
 import numpy as np
 import pytest
@@ -171,7 +173,7 @@ BAD = {
     ),
     "Haar": (
         rmtp.errors.UnsupportedOperation,
-        lambda: rmtp.limit(np.mean(rmtp.solve(3 * rmtp.eye(n_) - Q_ - Q_.T, v_) * v_)),
+        lambda: rmtp.limit(np.mean(rmtp.solve(3 * rmtp.eye(n_) - Q_ - Q_.T, Q_ @ v_) * v_)),
     ),
     "swept variance": (
         rmtp.errors.BadParameter,
@@ -184,6 +186,60 @@ BAD = {
         lambda: rmtp.limit(np.mean(rmtp.solve(30 * rmtp.eye(n_) - D_ @ A_ @ D_, A_ @ v_))),
     ),
 }
+
+
+def _cases():
+    n, m, k = rmtp.Dim("n"), rmtp.Dim("m", 2), rmtp.Dim("k", Fraction(1, 2))
+
+    def gate(*values, dim=n):
+        return rmtp.diag(rmtp.IID(dim, rmtp.Discrete(list(values))))
+
+    one = rmtp.eye(n)
+    Q, V, A, S = rmtp.Haar(n), rmtp.Haar(m, n), rmtp.Invariant(n, [0, 1, 5]), rmtp.Wishart(n, m)
+    tall, wide = rmtp.BiInvariant(m, n, [1, 3]), rmtp.BiInvariant(k, n, [1, 2])
+    cumulants, law = rmtp.Invariant(n, rmtp.FreeCumulants([1, 2])), rmtp.Invariant(n, rmtp.spectrum(rmtp.GOE(n)))
+    return {
+        "atoms": A + one,
+        "two uses": A @ gate(1, 2) @ A + one,
+        "tall": tall.T @ gate(1, 2, dim=m) @ tall + one,
+        "wide": wide.T @ gate(1, 2, dim=k) @ wide + one,
+        "rows": wide @ gate(1, 3) @ wide.T + rmtp.eye(k),
+        "Haar": Q @ gate(1, 2) @ Q.T + gate(1, 3),
+        "Haar and atoms": Q.T @ A @ Q + A + one,
+        "isometry": V.T @ gate(1, 4, dim=m) @ V + gate(1, 2),
+        "Wishart": S @ gate(1, 2) @ S + one,
+        "cumulants": cumulants @ cumulants + one,
+        "law": law @ gate(1, 2) @ law + one,
+        "GOE": rmtp.GOE(n) + 3 * one,
+        "inverse": rmtp.inv(A + one) @ gate(1, 2) @ rmtp.inv(A + one) + one,
+    }
+
+
+CASES = _cases()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_ensemble_against_the_law_of_the_matrix(case):
+    """v . M^-1 v = -g(0) and |M^-1 v|^2 = -g'(0), by Cauchy's formula; g knows nothing of covariances. All M here are >= 1."""
+    M = CASES[case]
+    v = rmtp.Normal(M.left[0])
+    x = rmtp.solve(M, v)
+    found = [float(r.value) for r in rmtp.limit([np.mean(v * x), np.mean(x * x)])]
+    z = 0.25 * np.exp(1j * np.pi * (np.arange(32) + 0.5) / 32)  # the lower half is the conjugate
+    g = rmtp.spectrum(M).stieltjes(z)
+    assert found == pytest.approx([-np.mean(g).real, -np.mean(g / z).real], rel=1e-11)
+
+
+def test_a_nonlinear_function_of_a_solution_with_a_reused_haar_matrix():
+    """Rectangular, a diagonal on either side of the isometry, against samples."""
+    n, m = rmtp.Dim("n"), rmtp.Dim("m", 2)
+    V, v = rmtp.Haar(m, n), rmtp.Normal(n, mean=1)
+    D = rmtp.diag(rmtp.IID(m, rmtp.Discrete([1, 4])))
+    x = rmtp.solve(V.T @ D @ V + rmtp.eye(n) / 2, v)
+    expr = [np.mean(np.tanh(3 * x)), np.mean(np.maximum(x - 0.3, 0) * v)]
+    for limit, drawn in zip(rmtp.limit(expr), rmtp.sample(expr, width=500, rng=3, trials=12), strict=True):
+        z = (np.mean(drawn) - float(limit.value)) / (np.std(drawn, ddof=1) / len(drawn) ** 0.5)
+        assert abs(z) < 5
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -21,6 +21,7 @@ from .system import DOUBLE, LONG, Evaluation, Ring, System
 
 _FIRST = 0.12  # largest first correction, relative to the solution, of an accepted step
 _CONTRACTION = 0.2
+_MOST_CARE = 5.0
 _NOISE = (
     1e-6  # corrections this small need not contract: where the Jacobian is singular and g is not, they are rounding
 )
@@ -55,10 +56,12 @@ class Branch:
     system : System
     level : int
         Quadrature rules of the coefficients have about 2**level nodes.
+    care : float
+        By what the largest corrections of an accepted step are divided.
     """
 
-    def __init__(self, system: System, level: int) -> None:
-        self.system, self.level = system, level
+    def __init__(self, system: System, level: int, care: float = 1.0) -> None:
+        self.system, self.level, self.care = system, level, care
         self.size = len(system.pairs)
         self.chunk = max(16, _CHUNK // max(1, self._nodes()))
 
@@ -126,12 +129,12 @@ class Branch:
             size = np.where(bad, np.inf, size)
             if k == 0:
                 first = size
-                accepted &= size <= _FIRST
+                accepted &= size <= _FIRST / self.care
             else:
                 # rounding reached: the corrections no longer shrink, and along a null direction they would wander
                 frozen |= (size <= _NOISE) & (size >= 0.5 * previous)
             if k == 1:
-                accepted &= (size <= _CONTRACTION * previous) | (size <= _NOISE)
+                accepted &= (size <= _CONTRACTION / self.care * previous) | (size <= _NOISE)
             u = u + np.where(bad | frozen | ~accepted, 0, d)
             if not final and k >= 1 and np.all((size <= 1e-6) | ~accepted):
                 break
@@ -283,9 +286,21 @@ class Branch:
 
     def at(self, targets: np.ndarray, anchor: tuple[complex, np.ndarray, float, float]) -> Solved:
         """Solutions at complex targets of the closed upper half plane."""
-        parts = [self._at(block, anchor) for block in np.array_split(targets, max(1, -(-len(targets) // self.chunk)))]
+        blocks = np.array_split(targets, max(1, -(-len(targets) // self.chunk)))
+        parts = [self._retried(self._at(block, anchor), anchor) for block in blocks]
         names = ("z", "u", "g", "good", "error")
         return Solved(*(np.concatenate([getattr(p, name) for p in parts], axis=-1) for name in names))
+
+    def _retried(self, out: Solved, anchor: tuple[complex, np.ndarray, float, float]) -> Solved:
+        """Lost points once more, in shorter steps: next to an edge a step that is just accepted may change sheets."""
+        lost = np.flatnonzero(~out.good)
+        if not len(lost) or self.care >= _MOST_CARE:
+            return out
+        careful = Branch(self.system, self.level, _MOST_CARE)
+        again = careful._at(out.z[lost], anchor)
+        u, g, good, error = (np.array(x) for x in (out.u, out.g, out.good, out.error))
+        u[:, lost], g[:, lost], good[lost], error[lost] = again.u, again.g, again.good, again.error
+        return Solved(out.z, u, g, good, error)
 
     def _at(self, targets: np.ndarray, anchor: tuple[complex, np.ndarray, float, float]) -> Solved:
         z0, u0, mean, spread = anchor
@@ -384,7 +399,7 @@ class Branch:
                 short = self.relative(move, u[:, which], made) <= _LEAP
             guess = np.where(np.isfinite(move) & short, u[:, which] + move, u[:, which])
             new, good, first, _ = self.newton(guess, goal, 0 * goal)
-            good &= short & (first <= 0.5 * _FIRST)
+            good &= short & (first <= 0.5 * _FIRST / self.care)
             g = self.system.mean(self.evaluate(new, goal, 0 * goal, slopes=False).g)
             good &= np.isfinite(g) & (np.imag(g) <= _SHEET * np.abs(g))
             hit = which[good]

@@ -23,6 +23,7 @@ from ..errors import NotConverged, NotInvertible, UnsupportedOperation
 from ..expect.engine import Expectations
 from ..nonlinearity import Nonlinearity
 from ..normal import Form, Hat, add, constant, is_zero, scale, times
+from .closure import covariance_map
 from .coefficients import Coefficients, scalar
 from .continuation import Branch
 from .couplings import Pair
@@ -81,14 +82,15 @@ def solve_forms(
     NotInvertible
         If the spectrum of M reaches 0.
     UnsupportedOperation
-        For ensembles other than iid and GOE, for low-rank terms, and where a coefficient depends on M's own matrices
-        together with v.
+        For ensembles other than iid and GOE that the program has used before, for low-rank terms, and where a coefficient
+        depends on M's own matrices together with v.
     """
     for matrix in program.matrices:
-        if matrix.ensemble.kind not in ("Gaussian", "GOE"):
+        met = any(isinstance(atom, Hat) and atom.matrix is matrix for atom in expect.atoms.table)
+        if matrix.ensemble.kind not in ("Gaussian", "GOE") and met:
             raise UnsupportedOperation(
-                f"solve with a matrix of the ensemble {matrix.ensemble.kind}",
-                remedy="iid or GOE matrices here; the spectrum of the same expression takes any ensemble",
+                f"solve with a matrix of the ensemble {matrix.ensemble.kind} that the program has used before",
+                remedy="iid or GOE matrices, or a right-hand side and diagonals without this matrix",
             )
     if program.rank_ones:
         raise UnsupportedOperation(
@@ -98,9 +100,10 @@ def solve_forms(
     return _Solver(system, list(sources), expect).run()
 
 
-def couplings(system: System) -> tuple[dict[Pair, float], int]:
-    """Theta of M itself, and the resolution it needed: the branch of (M - zeta) x = v from large zeta to 0."""
+def couplings(system: System) -> tuple[dict[Pair, float], np.ndarray, int]:
+    """Theta of M itself, the unknowns behind it, and the resolution: the branch of (M - zeta) x = v from large zeta to 0."""
     found: dict[Pair, float] | None = None
+    unknowns = np.zeros(0)
     for level in (0,) if system.finite else _LEVELS:
         branch = Branch(system, level)
         z = np.zeros(1, dtype=complex)
@@ -136,9 +139,10 @@ def couplings(system: System) -> tuple[dict[Pair, float], int]:
                     f"the couplings of solve differ by {gap:.1e} between two quadrature rules",
                     remedy="coefficients with fewer kinks or smaller range",
                 )
-        found = theta
+        assert landed is not None
+        found, unknowns = theta, landed[:, 0].real
     assert found is not None
-    return found, 0 if system.finite else _LEVELS[-1]
+    return found, unknowns, 0 if system.finite else _LEVELS[-1]
 
 
 def tell(basis: Echelon, images: dict[int, tuple[Form, Form]], x: Form, hat: Form, dot: Form) -> None:
@@ -156,7 +160,7 @@ class _Solver:
     def __init__(self, system: System, sources: list[Form], expect: Expectations) -> None:
         self.system, self.sources, self.expect, self.atoms = system, sources, expect, expect.atoms
         self.program = system.program
-        self.theta, self.level = couplings(system)
+        self.theta, self.unknowns, self.level = couplings(system)
         self.kernel = self._kernels()
         matrices = {id(m) for m in self.program.matrices}
         self.earlier = [k for k, a in enumerate(self.atoms.table) if isinstance(a, Hat) and id(a.matrix) in matrices]
@@ -369,14 +373,14 @@ class _Solver:
         return {p: float(x) for p, x in zip(pairs, solved, strict=True)}
 
     def _covariances(self, known: list[Form], cross: dict[tuple[int, int], float]) -> dict[tuple[int, int], float]:
-        """Covariances of the new hats: C_ab = s^2 E[x_a x_b], linear in themselves."""
+        """Covariances of the new hats: linear in the second moments of the uses, and these in the covariances."""
         uses = range(len(self.program.uses))
         pairs = [(a, b) for a in uses for b in uses if self._together(a, b)]
         place = {p: k for k, p in enumerate(pairs)}
-        matrix, right = np.eye(len(pairs)), np.zeros(len(pairs))
+        second, fixed = np.zeros((len(pairs), len(pairs))), np.zeros(len(pairs))
         kernels = {a: {b: self.kernel.get(("x", a), {}).get(("y", b), Form({})) for b in uses} for a in uses}
         for a, b in pairs:
-            s2, row = self._factor(a), place[a, b]
+            row = place[a, b]
             total = self._mean(times(known[a], known[b]))
             for x, y in ((a, b), (b, a)):
                 for c in uses:
@@ -384,13 +388,26 @@ class _Solver:
                         continue
                     for e, slope in self._slopes(times(kernels[x][c], known[y])).items():
                         total += cross.get((c, e), 0.0) * slope
-            right[row] = s2 * total
+            fixed[row] = total
             for c in uses:
                 for d in uses:
                     if (c, d) in place and kernels[a][c].terms and kernels[b][d].terms:
-                        matrix[row, place[c, d]] -= s2 * self._mean(times(kernels[a][c], kernels[b][d]))
-        solved = np.linalg.solve(matrix, right)
+                        second[row, place[c, d]] += self._mean(times(kernels[a][c], kernels[b][d]))
+        rule = self._covariance_rule(place)
+        solved = np.linalg.solve(np.eye(len(pairs)) - rule @ second, rule @ fixed)
         return {p: float(x) for p, x in zip(pairs, solved, strict=True)}
+
+    def _covariance_rule(self, place: dict[tuple[int, int], int]) -> np.ndarray:
+        """Covariances of the hats from second moments of the uses: s^2 times them for iid matrices."""
+        rule = np.diag([self._factor(a) for a, _ in place])
+        start = 0
+        for coupling in self.system.couplings:
+            own = list(map(float, self.unknowns[start : start + len(coupling.pairs)]))
+            start += len(coupling.pairs)
+            pairs, matrix = covariance_map(coupling, own, self.level)
+            rows = [place[p] for p in pairs]
+            rule[np.ix_(rows, rows)] = matrix
+        return rule
 
     def _together(self, a: int, b: int) -> bool:
         x, y = self.program.uses[a], self.program.uses[b]
