@@ -144,6 +144,8 @@ def check_sample(law: Any, oracle: Oracle, size: int = 800) -> None:
     at = (len(eigenvalues) * np.linspace(0.02, 0.98, 25)).astype(int)
     middle = (eigenvalues[at] + eigenvalues[at + 1]) / 2
     clear = np.min([abs(middle - float(a)) for a in [*oracle.atoms, np.inf]], axis=0) > 1e-6
+    # what LAPACK returns below this is rounding, and products of ten matrices have eigenvalues there
+    clear &= abs(middle) > 1e-12 * np.max(abs(eigenvalues)) if 0 in oracle.hard else True
     off = len(eigenvalues) * law.cdf(middle[clear]) - (at[clear] + 1)
     assert np.max(abs(off), initial=0.0) <= COUNT
 

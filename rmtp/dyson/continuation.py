@@ -33,6 +33,7 @@ _CHUNK = 1 << 18  # points times nodes that are held at once
 _EPS = 1e-15
 _ROUGH = 1e-13
 _OPEN = 1e10  # amplification of rounding from which a direction counts as undetermined
+_NEGLIGIBLE = 1e-10
 _NOISY = 4.0  # units of rounding that an equation may be off by
 _SHEET = 1e-9  # Im g / |g| that may be rounding
 
@@ -63,6 +64,9 @@ class Branch:
     def __init__(self, system: System, level: int, care: float = 1.0) -> None:
         self.system, self.level, self.care = system, level, care
         self.size = len(system.pairs)
+        opposite = [(b, a) for a, b in system.pairs]
+        self.paired = np.array([p in system.number for p in opposite], dtype=bool)
+        self.partners = np.array([system.number.get(p, 0) for p in opposite], dtype=int)
         self.chunk = max(16, _CHUNK // max(1, self._nodes()))
 
     def _nodes(self) -> int:
@@ -150,6 +154,11 @@ class Branch:
         if not self.size:
             return np.zeros(d.shape[1:])
         scale = np.maximum(np.abs(u), np.array([np.broadcast_to(x, u.shape[1:]) for x in made.size]))
+        # Theta_ab Phi_ba is a pure number: where it is next to nothing, so is the entry, and its digits are rounding
+        with np.errstate(all="ignore"):
+            floor = _NEGLIGIBLE / scale[self.partners]
+        floor = np.where(np.isfinite(floor) & self.paired[:, None], floor, 0.0).reshape(scale.shape)
+        scale = np.maximum(scale, floor)
         return np.max(np.abs(d) / (scale + 1e-150 * scale.max(axis=0) + 1e-300), axis=0)
 
     # -- the anchor -------------------------------------------------------------------------------
@@ -335,8 +344,8 @@ class Branch:
         change = np.zeros(z.shape)
         for slopes in made.g_by_u:
             change = change + np.abs(sum((x * d[k] for k, x in slopes.items()), np.zeros(z.shape)))
+        change = change + self._shaken(made, u, z, g, DOUBLE)
         rough = good & (change > _ROUGH * np.abs(g).max(axis=0))
-        change = change + np.where(rough, 0.0, self._shaken(made, u, z, g, DOUBLE))
         if rough.any():
             g[:, rough], change[rough] = self._longer(u[:, rough], z[rough])
         good = good & np.all(np.isfinite(g), axis=0) & (change <= 1e-4 * np.abs(g).max(axis=0))
@@ -350,13 +359,15 @@ class Branch:
         if not self.size:
             return np.zeros(z.shape)
         unit = _NOISY * ring.epsilon
-        noise = [unit * np.cos(1.7 * k) * np.maximum(np.abs(u[k]), made.size[k]) for k in range(self.size)]
+        sign = [np.cos(1.7 * k) for k in range(self.size)]
+        rounding = [unit * c * np.maximum(np.abs(u[k]), made.size[k]) for k, c in enumerate(sign)]
+        probe = [unit * c * made.size[k] for k, c in enumerate(sign)]
         with np.errstate(all="ignore"):
-            (step,) = elimination.solve(self.system.elimination, made.jacobian, [noise])
-            d = np.array([np.broadcast_to(x, z.shape) for x in step])
+            solved = elimination.solve(self.system.elimination, made.jacobian, [rounding, probe])
+            d, probed = (np.array([np.broadcast_to(x, z.shape) for x in side]) for side in solved)
             moved = self.evaluate(u + d, z, 0 * z, slopes=False, ring=ring)
             shift = np.abs(np.array([np.broadcast_to(x, z.shape) for x in moved.g]) - g).max(axis=0)
-            open_ = self.relative(d, u, made) > _OPEN * unit
+            open_ = self.relative(probed, u, made) > _OPEN * unit
         return np.where(np.isfinite(shift) & ~open_, shift, np.inf).astype(float)
 
     def _longer(self, u: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
