@@ -7,9 +7,10 @@ from .laws import LAWS
 from .networks import NETWORKS
 from .report import html_report, save_figures
 from .spectra import SPECTRA
+from .systems import SYSTEMS
 from .table import Claim, Derivation, Row, check, false_alarm_rate, table_text
 
-DERIVATIONS: tuple[Derivation, ...] = (*SPECTRA, *LAWS, *JACOBIANS, *NETWORKS, *ITERATIONS, *LANGUAGE)
+DERIVATIONS: tuple[Derivation, ...] = (*SPECTRA, *LAWS, *SYSTEMS, *JACOBIANS, *NETWORKS, *ITERATIONS, *LANGUAGE)
 
 __all__ = [
     "DERIVATIONS",
