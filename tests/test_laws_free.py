@@ -343,6 +343,16 @@ def test_sample(name):
     assert np.max(abs(600 * it.cdf(middle) - at - 1)) <= 6
 
 
+@pytest.mark.parametrize("scale", [1, 2])
+def test_sample_of_a_free_product(scale):
+    """A B is not symmetric; its eigenvalues are drawn all the same, not those of its symmetric part."""
+    it = scale * (marchenko_pastur(HALF) * (semicircle() + 3))
+    eigenvalues = it.sample(300, np.random.default_rng(5))
+    at = np.array([10, 50, 150, 250, 290])
+    middle = (eigenvalues[at] + eigenvalues[at + 1]) / 2
+    assert np.max(abs(300 * it.cdf(middle) - at - 1)) <= 6
+
+
 def test_equation():
     text = rmtp.spectrum(rmtp.GOE(N)).equation()
     assert "z" in str(text) and "g" in str(text)

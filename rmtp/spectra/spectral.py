@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dense import dense
+from ..dense import dense, is_symmetric
 from ..dyson.precision import digits
 from ..dyson.resolvent import Resolvent
 from ..dyson.system import DOUBLE
@@ -222,7 +222,10 @@ class SpectralLaw(Law):
     def sample(self, width: int, rng: Any = None, entries: str | None = None) -> np.ndarray:
         """Eigenvalues of one draw of the matrix at base width n, in rising order."""
         (matrix,) = dense([self.expression], positive(width, "width"), rng, entries)
-        return np.linalg.eigvalsh((matrix + matrix.T) / 2)
+        if is_symmetric(self.expression):
+            return np.linalg.eigvalsh((matrix + matrix.T) / 2)
+        # a free product: A B with A >= 0 has the real eigenvalues of the square root of A around B
+        return np.sort(np.linalg.eigvals(matrix).real)
 
     def r_transform(self, w: Any) -> Any:
         """``R(w) = K(w) - 1/w`` with ``g(K(w)) = w``; the series is ``sum kappa_{j+1} w**j``.
