@@ -1,9 +1,11 @@
 """Limits of wide random computations, by the master theorem of tensor programs."""
 
-from . import errors
+from . import errors, networks
+from .backprop import Gradient, backprop
 from .eigenlaws import FreeCumulants, Moments, RTransform
 from .ensembles import Dim
 from .handles import Scalar, Vector, parameter
+from .kernels.api import nngp, nngp_ntk, ntk
 from .language import (
     GOE,
     IID,
@@ -22,6 +24,7 @@ from .laws import Discrete, Mixture
 from .limit import limit
 from .matrices import Matrix, block, diag, eye, inv, outer
 from .matrixlaws import BiInvariant, Haar, Invariant, Wishart
+from .networks.layers import Output, readout
 from .program import Program, width_classes
 from .results import Estimate
 from .sample import sample
@@ -42,6 +45,7 @@ __all__ = [
     "Estimate",
     "FreeCumulants",
     "Gaussian",
+    "Gradient",
     "Haar",
     "Invariant",
     "Law",
@@ -49,6 +53,7 @@ __all__ = [
     "Mixture",
     "Moments",
     "Normal",
+    "Output",
     "Program",
     "RTransform",
     "Scalar",
@@ -56,6 +61,7 @@ __all__ = [
     "Verification",
     "Wishart",
     "ZLaw",
+    "backprop",
     "block",
     "constant",
     "diag",
@@ -66,9 +72,14 @@ __all__ = [
     "inv",
     "leaky_relu",
     "limit",
+    "networks",
+    "nngp",
+    "nngp_ntk",
+    "ntk",
     "outer",
     "parameter",
     "program",
+    "readout",
     "relu",
     "sample",
     "singular_values",

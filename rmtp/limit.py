@@ -30,6 +30,7 @@ from .errors import (
     RmtpError,
     UnsupportedOperation,
     ZeroDivisor,
+    unbound,
 )
 from .expect.closed_forms import is_rational
 from .expect.engine import CHOICES, METHODS, REPLICATES, SAMPLED_POINTS, Expectations, NeedsSampling, Options
@@ -42,6 +43,7 @@ from .instructions import (
     ConstantSource,
     IIDSource,
     Init,
+    Input,
     Line,
     MatVec,
     NormalGroup,
@@ -149,6 +151,8 @@ class MasterTheorem:
                 return over_axes(self.z_average, args)
             case Parameter(value=value, swept=swept):
                 return self.given(value, swept)
+            case Input():
+                raise unbound(line.op.name)
             case Combine(kind=kind, detail=detail):
                 return combine(kind, detail, args)
             case Solve(system=system, index=index):
@@ -177,7 +181,7 @@ class MasterTheorem:
 
     def _gaussian(self, group: NormalGroup, index: int) -> Form:
         mean = constant(self.number(group.mean[index]))
-        if group.cov[index][index] == 0:
+        if is_zero(group.cov[index][index]):
             return mean
         return add(mean, self.atoms.form(Initial(group, index)))
 

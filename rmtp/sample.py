@@ -14,7 +14,7 @@ import numpy as np
 
 from .arrays import evaluate
 from .ensembles import ENTRY_LAWS
-from .errors import BadParameter, RmtpError
+from .errors import BadParameter, RmtpError, unbound
 from .instructions import (
     Apply,
     Arithmetic,
@@ -23,6 +23,8 @@ from .instructions import (
     ConstantSource,
     IIDSource,
     Init,
+    Input,
+    Isotropic,
     Line,
     MatVec,
     NormalGroup,
@@ -201,6 +203,8 @@ def draw(source: Source, width: int, rng: np.random.Generator, entries: str | No
         case RandomMatrix(rows=rows, cols=cols, ensemble=ensemble):
             variance = float(ensemble.variance)
             return ensemble.draw(rng, rows.size(width), cols.size(width), variance, entries or ensemble.entries)
+        case NormalGroup(dim=dim, cov=Isotropic() as cov):
+            return float(cov.variance) ** 0.5 * rng.standard_normal((dim.size(width), len(cov)))
         case NormalGroup(dim=dim, mean=mean, cov=cov):
             normals = rng.standard_normal((dim.size(width), len(mean)))
             return np.asarray(mean, dtype=float) + normals @ _root(np.array(cov, dtype=float)).T
@@ -246,7 +250,7 @@ def _lifetimes(program: Program) -> tuple[list[set[int]], list[set[int]]]:
 # ---------------------------------------------------------------------------------------------
 # instructions
 
-_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "add": operator.add,
     "subtract": operator.sub,
     "multiply": operator.mul,
@@ -271,7 +275,7 @@ def _value(line: Line, drawn: Mapping[int, np.ndarray], args: Sequence[Any], wid
         case Apply(fn=Arithmetic(name="power", exponent=exponent)):
             return args[0] ** exponent
         case Apply(fn=Arithmetic(name=name)):
-            return _ARITHMETIC[name](*args)
+            return ARITHMETIC[name](*args)
         case Apply(fn=Nonlinearity() as fn):
             shape = (() if line.dim is None else (line.dim.size(width),)) + tuple(size for _, size in line.axes)
             return _broadcast(fn.name, fn.fn(*args), shape)  # a user's function may forget its argument
@@ -279,8 +283,10 @@ def _value(line: Line, drawn: Mapping[int, np.ndarray], args: Sequence[Any], wid
             return np.mean(args[0], axis=0)
         case Parameter(value=value):
             return np.asarray(value, dtype=float)[()]
+        case Input(name=name):
+            raise unbound(name)
         case Combine(kind=kind, detail=detail):
-            return _combine(kind, detail, args, 0 if line.is_scalar else 1)
+            return combine_arrays(kind, detail, args, 0 if line.is_scalar else 1)
     raise AssertionError(line.op)
 
 
@@ -297,18 +303,26 @@ def _broadcast(name: str, value: Any, shape: tuple[int, ...]) -> Any:
         ) from None
 
 
-def _combine(kind: str, detail: tuple[Any, ...], args: Sequence[Any], shift: int) -> Any:
+def combine_arrays(kind: str, detail: tuple[Any, ...], args: Sequence[Any], shift: int) -> Any:
     """The linear maps on finite axes; they lie behind `shift` width axes."""
     match kind:
         case "index":
             index = tuple(slice(*item) if isinstance(item, tuple) else item for item in detail)
             return args[0][(slice(None),) * shift + index]
+        case "scatter":
+            index, shape = detail
+            out = np.zeros(args[0].shape[:shift] + shape)
+            place = tuple(slice(*item) if isinstance(item, tuple) else item for item in index)
+            out[(slice(None),) * shift + place] = args[0]
+            return out
         case "sum":
             return np.sum(args[0], axis=detail[0] + shift)
         case "matmul":
             return np.matmul(args[0], args[1])
         case "transpose":
             return np.transpose(args[0], (*range(shift), *(k + shift for k in detail)))
+        case "reshape":
+            return np.reshape(args[0], args[0].shape[:shift] + detail[0])
         case "stack":
             return np.stack(args, axis=detail[0] + shift)
     raise AssertionError(kind)

@@ -39,6 +39,8 @@ ORDER = [
         "spectra.free",
         "spectra.build",
     ),
+    *("backprop", "networks.layers", "networks.network", "networks"),
+    *("kernels", "kernels.plan", "kernels.entries", "kernels.trace", "kernels.pairs", "kernels.run", "kernels.api"),
     *("reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}

@@ -1,0 +1,297 @@
+"""Running a plan on data: moments of single inputs once, those of pairs tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from ..errors import RmtpError
+from ..instructions import Apply, Arithmetic, Combine, Input, Line, Parameter
+from ..nonlinearity import Nonlinearity, values
+from ..ring import as_number
+from ..sample import ARITHMETIC, combine_arrays
+from .pairs import expectation
+from .plan import CROSS, LEFT, RIGHT, Algebra, Constant, Expectation, Function, Given, Gram, Moment, Plan, Ref, Term
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """``matrix @ entries of one moment``: all terms of a sum that are linear in it."""
+
+    matrix: Any
+    moment: int
+    side: int
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A plan with its sparse matrices built, and the last use of every moment.
+
+    Attributes
+    ----------
+    plan : Plan
+    sums : dict
+        Moment -> mixtures and the terms that are left.
+    wanted : frozenset
+        Moments of single inputs that pairs need.
+    """
+
+    plan: Plan
+    sums: dict[int, tuple[tuple[Mixture, ...], tuple[Term, ...]]]
+    wanted: frozenset[int]
+    last: tuple[int, ...]
+
+
+def prepare(plan: Plan) -> Ready:
+    """Sparse matrices of a plan, and what has to be kept."""
+    sums = {
+        k: _mixed(moment.op, moment.size, plan)
+        for k, moment in enumerate(plan.moments)
+        if isinstance(moment.op, Algebra)
+    }
+    kept = {r.moment for m in plan.moments if m.cross for r in m.refs() if r.side != CROSS}
+    kept |= {r.moment for _, r in plan.outputs if r.side != CROSS}
+    last = list(range(len(plan.moments)))
+    for k, moment in enumerate(plan.moments):
+        for r in moment.refs():
+            last[r.moment] = max(last[r.moment], k)
+    for _, r in plan.outputs:
+        last[r.moment] = len(plan.moments)
+    return Ready(plan, sums, frozenset(kept), tuple(last))
+
+
+def _mixed(op: Algebra, size: int, plan: Plan) -> tuple[tuple[Mixture, ...], tuple[Term, ...]]:
+    """Terms with one factor and a number in front, as one sparse matrix per moment; single entries stay as they are."""
+    groups: dict[tuple[int, int], list[Term]] = {}
+    rest: list[Term] = []
+    for term in op.terms:
+        single = len(term.factors) == 1 and np.ndim(term.weight) == 0
+        if single and (size > 1 or term.rows is not None):
+            groups.setdefault((term.factors[0].moment, term.factors[0].side), []).append(term)
+        else:
+            rest.append(term)
+    mixtures = []
+    for (moment, side), terms in groups.items():
+        count = plan.moments[moment].size
+        rows, cols, data = [], [], []
+        for term in terms:
+            entries = term.factors[0].entries
+            at = np.arange(count) if entries is None else entries
+            rows.append(np.arange(len(at)) if term.rows is None else term.rows)
+            cols.append(at)
+            data.append(np.full(len(at), float(term.weight)))
+        matrix = sparse.csr_matrix((np.concatenate(data), (np.concatenate(rows), np.concatenate(cols))), (size, count))
+        mixtures.append(Mixture(matrix, moment, side))
+    return tuple(mixtures), tuple(rest)
+
+
+# ---------------------------------------------------------------------------------------------
+# what depends on the input alone
+
+
+def given_lines(plan: Plan, x: np.ndarray) -> dict[int, np.ndarray]:
+    """Scalar lines that depend on the input, for a batch: axes (input, finite axes)."""
+    needed: set[int] = set()
+    stack = [k for m in plan.moments if isinstance(m.op, Gram) for k in m.op.lines]
+    stack += [m.op.line for m in plan.moments if isinstance(m.op, Given)]
+    lines = plan.program.lines
+    while stack:
+        k = stack.pop()
+        if k not in needed:
+            needed.add(k)
+            stack.extend(lines[k].args)
+    out: dict[int, np.ndarray] = {}
+    for k in sorted(needed):
+        try:
+            out[k] = _given_value(lines[k], [out[a] for a in lines[k].args], x)
+        except RmtpError as error:
+            raise error.located(plan.program.where(k)) from None
+    return out
+
+
+def _given_value(line: Line, args: list[np.ndarray], x: np.ndarray) -> np.ndarray:
+    rank = len(line.axes)
+    match line.op:
+        case Input():
+            return x
+        case Parameter(value=value):
+            return np.asarray(value, dtype=float)[None]
+        case Combine(kind=kind, detail=detail):
+            many = max((len(a) for a in args), default=1)
+            if kind in ("matmul", "stack"):
+                args = [np.broadcast_to(a, (many, *a.shape[1:])) for a in args]
+            if kind == "matmul" and args[1].ndim == 2:
+                return np.matmul(args[0], args[1][..., None])[..., 0]
+            return np.asarray(combine_arrays(kind, detail, args, 1))
+        case Apply(fn=fn):
+            spread = [a.reshape((len(a), *[1] * (rank - a.ndim + 1), *a.shape[1:])) for a in args]
+            return _applied(fn, spread)
+    raise AssertionError(line.op)
+
+
+def _applied(fn: Nonlinearity | Arithmetic, args: Sequence[np.ndarray]) -> np.ndarray:
+    match fn:
+        case Arithmetic(name="power", exponent=k):
+            return np.asarray(args[0] ** k)
+        case Arithmetic(name=name):
+            return np.asarray(ARITHMETIC[name](*args))
+    return values(fn, *args)
+
+
+# ---------------------------------------------------------------------------------------------
+# moments
+
+
+class Side:
+    """Moments of single inputs, for one batch.
+
+    Parameters
+    ----------
+    ready : Ready
+    x : ndarray (N, \\*shape)
+    """
+
+    def __init__(self, ready: Ready, x: np.ndarray) -> None:
+        self.ready, self.x = ready, x
+        self.given = given_lines(ready.plan, x)
+        self.values: dict[int, np.ndarray] = {}
+        needed = _beneath(ready.plan, ready.wanted)
+        with np.errstate(all="ignore"):
+            for k, moment in enumerate(ready.plan.moments):
+                if k in needed and not moment.cross:
+                    self.values[k] = _evaluate(ready, k, moment, self.values, self, self)
+
+    def part(self, rows: slice) -> Side:
+        """The same for some of the inputs."""
+        out = object.__new__(Side)
+        out.ready, out.x = self.ready, self.x[rows]
+        out.given = {k: v if len(v) == 1 else v[rows] for k, v in self.given.items()}
+        out.values = {
+            k: v if v.shape[-1] == 1 else v[..., rows] for k, v in self.values.items() if k in self.ready.wanted
+        }
+        return out
+
+
+def _beneath(plan: Plan, roots: frozenset[int]) -> set[int]:
+    needed = set(roots)
+    for k in range(len(plan.moments) - 1, -1, -1):
+        if k in needed:
+            needed.update(r.moment for r in plan.moments[k].refs())
+    return needed
+
+
+def tile(ready: Ready, left: Side, right: Side) -> dict[str, np.ndarray]:
+    """The outputs for all pairs of two batches: axes (sweep, N1, N2) of each."""
+    values: dict[int, np.ndarray] = {}
+    with np.errstate(all="ignore"):
+        for k, moment in enumerate(ready.plan.moments):
+            if moment.cross:
+                values[k] = _evaluate(ready, k, moment, values, left, right)
+                for r in moment.refs():
+                    if r.side == CROSS and ready.last[r.moment] == k:
+                        values.pop(r.moment, None)
+    return {name: _fetch(ref, values, left, right, True)[..., 0, :, :] for name, ref in ready.plan.outputs}
+
+
+def _fetch(ref: Ref, values: dict[int, np.ndarray], left: Side, right: Side, cross: bool) -> np.ndarray:
+    """Entries of a moment, single inputs spread over pairs where pairs are computed."""
+    if ref.side == CROSS:
+        found = values[ref.moment]
+        return found if ref.entries is None else found[..., ref.entries, :, :]
+    if not cross:
+        found = values[ref.moment]
+        return found if ref.entries is None else found[..., ref.entries, :]
+    found = (left if ref.side == LEFT else right).values[ref.moment]
+    found = found if ref.entries is None else found[..., ref.entries, :]
+    return found[..., :, None] if ref.side == LEFT else found[..., None, :]
+
+
+def _evaluate(
+    ready: Ready, k: int, moment: Moment, values: dict[int, np.ndarray], left: Side, right: Side
+) -> np.ndarray:
+    cross = moment.cross
+
+    def fetch(ref: Ref) -> np.ndarray:
+        return _fetch(ref, values, left, right, cross)
+
+    match moment.op:
+        case Algebra():
+            return _sum(ready, k, moment, fetch, cross)
+        case Gram(variance=variance, lines=lines, positions=positions):
+            return _gram(variance, lines, positions, left, right, cross)
+        case Given(line=line, positions=positions):
+            found = left.given[line]
+            return found.reshape(len(found), -1)[:, positions].T
+        case Constant(values=numbers):
+            return numbers[..., None, None] if cross else numbers[..., None]
+        case Function(fn=fn, args=args):
+            return _applied(fn, [fetch(a) for a in args])
+        case Expectation(functions=functions, means=means, covariances=covariances):
+            return np.asarray(
+                expectation(
+                    functions, [None if m is None else fetch(m) for m in means], {ij: fetch(r) for ij, r in covariances}
+                )
+            )
+    raise AssertionError(moment.op)
+
+
+def _sum(ready: Ready, k: int, moment: Moment, fetch: Any, cross: bool) -> np.ndarray:
+    mixtures, terms = ready.sums[k]
+    total: np.ndarray | None = None
+    for m in mixtures:
+        source = fetch(Ref(m.moment, m.side))
+        part = _mix(m.matrix, source, 2 if cross else 1)
+        total = part if total is None else total + part
+    for term in terms:
+        part = _weight(term.weight, 3 if cross else 2)
+        for r in term.factors:
+            part = part * fetch(r)
+        if term.rows is not None:
+            placed = np.zeros((*part.shape[: -2 - cross], moment.size, *part.shape[-1 - cross :]))
+            np.add.at(np.moveaxis(placed, -2 - cross, 0), term.rows, np.moveaxis(part, -2 - cross, 0))
+            part = placed
+        total = part if total is None else total + part
+    if total is None:
+        return np.zeros((moment.size, 1, 1) if cross else (moment.size, 1))
+    return np.asarray(total)
+
+
+def _weight(weight: Any, trailing: int) -> Any:
+    if isinstance(weight, np.ndarray):
+        return weight.astype(float)[(..., *[None] * trailing)]
+    return float(weight) if isinstance(weight, int | Fraction) else as_number(weight)
+
+
+def _mix(matrix: Any, source: np.ndarray, trailing: int) -> np.ndarray:
+    """matrix @ source along the axis of entries."""
+    lead, tail = source.shape[: -1 - trailing], source.shape[-trailing:]
+    flat = source.reshape(*lead, source.shape[-1 - trailing], -1)
+    if not lead:
+        return np.asarray(matrix @ flat).reshape(matrix.shape[0], *tail)
+    stacked = np.stack([matrix @ part for part in flat.reshape(-1, *flat.shape[-2:])])
+    return stacked.reshape(*lead, matrix.shape[0], *tail)
+
+
+def _gram(
+    variance: Any,
+    lines: tuple[int, int],
+    positions: tuple[np.ndarray, np.ndarray],
+    left: Side,
+    right: Side,
+    cross: bool,
+) -> np.ndarray:
+    a, b = left.given[lines[0]], right.given[lines[1]]
+    a, b = (v.reshape(len(v), v.shape[1], -1) for v in (a, b))  # (input, channel, position)
+    i, j = positions
+    first, second = a[:, :, i].transpose(2, 0, 1), b[:, :, j].transpose(2, 0, 1)  # (entry, input, channel)
+    out = first @ second.transpose(0, 2, 1) if cross else np.einsum("qnd,qnd->qn", first, second)
+    scale = _weight(variance, out.ndim)
+    return np.asarray(scale * out)
+
+
+__all__ = ["LEFT", "RIGHT", "Ready", "Side", "prepare", "tile"]

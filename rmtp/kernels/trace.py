@@ -1,0 +1,566 @@
+"""The master theorem for pairs of inputs, on whole arrays, where no Z-Dot survives.
+
+A moment is an expectation of a product of lines, each at input x (side 0) or x' (side 1). The rules are those of the theorem:
+linear lines expand, products split into independent groups, ``E Zhat^{Wx} Zhat^{Wx'} = s^2 E Z^x Z^x'`` (Z-Hat), what remains
+is an expectation of functions of Gaussians. Positions stay arrays: a rule maps the entries that are asked of a moment to
+entries of earlier ones, so only those are computed that the answer needs.
+
+Moments are expanded in decreasing order of their lines; each rule leads to a smaller one, hence everything
+that asks for a moment has asked before it is expanded. Rejected: the walk of `limit` with one form per position, whose cost in
+Python grows with positions^2; keeping all pairs of positions, when a flattened readout needs equal ones only.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .. import catalogue as nl
+from ..errors import RmtpError, UnsupportedOperation
+from ..instructions import (
+    Apply,
+    Arithmetic,
+    Average,
+    Combine,
+    ConstantSource,
+    Init,
+    Input,
+    InputMatrix,
+    Line,
+    MatVec,
+    NormalGroup,
+    Parameter,
+)
+from ..nonlinearity import Nonlinearity
+from ..program import Program
+from .entries import Support, broadcast_entries, linear_entries
+from .plan import CROSS, Algebra, Constant, Expectation, Function, Given, Gram, Moment, Op, Plan, Ref, Term
+
+Factor = tuple[int, int]  # (line, side)
+Key = tuple[Factor, ...]
+
+IDENTITY = Nonlinearity(
+    name="identity",
+    fn=lambda x: np.asarray(x, dtype=float),
+    partials=lambda: (nl.constant(1),),
+    family=("homogeneous", 1, 1, 1),
+    mp=lambda ctx, x: x,
+)
+_MAX_WICK = 8
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """A reference before all entries of its moment are known."""
+
+    key: Any
+    side: int
+    entries: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Draft:
+    weight: Any
+    factors: tuple[_Ask, ...]
+    rows: np.ndarray | None
+
+
+class Tracer:
+    """Expands moments of the lines of one program.
+
+    Parameters
+    ----------
+    program : Program
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = _without_division(program)
+        self.lines = self.program.lines
+        self.shapes = [tuple(size for _, size in line.axes) for line in self.lines]
+        self.sizes = [int(np.prod(shape)) for shape in self.shapes]
+        self.given = _given(self.program)
+        self.families = self._families()
+        self.gaussian = self._gaussian()
+        self.support = Support(self)
+        self._demands: dict[Key, list[np.ndarray]] = {}
+        self._grams: dict[Key, list[np.ndarray]] = {}
+        self._heap: list[tuple[tuple[int, ...], Key]] = []
+
+    # -- what a line is made of -------------------------------------------------------------------
+
+    def _families(self) -> list[frozenset[Any]]:
+        """Per line the independent sources its fluctuation comes from: (matrix, direction), or a group of initial vectors."""
+        out: list[frozenset[Any]] = []
+        for line in self.lines:
+            if isinstance(line.op, MatVec):
+                out.append(
+                    frozenset([(id(line.op.matrix), line.op.transposed and not line.op.matrix.ensemble.symmetric)])
+                )
+            elif isinstance(line.op, Init):
+                constant = isinstance(line.op.source, ConstantSource)
+                out.append(frozenset() if constant else frozenset([id(line.op.source)]))
+            elif line.is_scalar:
+                out.append(frozenset())
+            else:
+                out.append(frozenset().union(*(out[a] for a in line.args)))
+        return out
+
+    def _gaussian(self) -> list[bool]:
+        """Whether a line is affine in Gaussian atoms, coefficients being scalars."""
+        out: list[bool] = []
+        for line in self.lines:
+            vectors = [a for a in line.args if not self.lines[a].is_scalar]
+            match line.op:
+                case MatVec() | Init(source=ConstantSource() | NormalGroup()):
+                    out.append(True)
+                case Init():
+                    out.append(False)
+                case Combine():
+                    out.append(all(out[a] for a in vectors))
+                case Apply(fn=Arithmetic(name=name, exponent=k)):
+                    if name == "multiply" and len(vectors) == 2:
+                        out.append(any(not self.families[a] for a in vectors) and all(out[a] for a in vectors))
+                    else:
+                        out.append(
+                            all(out[a] for a in vectors) and (name != "power" or k == 1 or not self.families[len(out)])
+                        )
+                case _:
+                    out.append(False)
+        return out
+
+    def centred(self, number: int) -> bool:
+        """Whether E Z = 0 is plain from how the line is made: linear in centred Gaussians."""
+        line = self.lines[number]
+        match line.op:
+            case MatVec():
+                return True
+            case Init(source=NormalGroup() as group, index=index):
+                if isinstance(group, InputMatrix):
+                    return True
+                members = range(len(group.mean)) if index is None else [index]
+                return all(not np.any(np.asarray(group.mean[k], dtype=float)) for k in members)
+            case Combine():
+                return all(self.lines[a].is_scalar or self.centred(a) for a in line.args)
+            case Apply(fn=Arithmetic(name="add" | "subtract")):
+                return all(not self.lines[a].is_scalar and self.centred(a) for a in line.args)
+            case Apply(fn=Arithmetic(name="multiply" | "divide")):
+                vectors = [a for a in line.args if not self.lines[a].is_scalar]
+                return len(vectors) == 1 and self.centred(vectors[0])
+        return False
+
+    # -- asking -----------------------------------------------------------------------------------
+
+    def ask(self, factors: Sequence[Factor], entries: Sequence[np.ndarray]) -> _Ask:
+        """Entries of a moment; lines at x' alone are lines at x with other data."""
+        order = sorted(range(len(factors)), key=lambda k: factors[k], reverse=True)
+        sides = {side for _, side in factors}
+        side = CROSS if len(sides) == 2 else sides.pop()
+        key = tuple((factors[k][0], factors[k][1] if side == CROSS else 0) for k in order)
+        table = np.stack([np.asarray(entries[k], dtype=np.int64) for k in order])
+        if key not in self._demands:
+            self._demands[key] = []
+            heapq.heappush(self._heap, ((*(-line for line, _ in key), 1), key))
+        codes = self._codes(key, table)
+        self._demands[key].append(codes)
+        return _Ask(key, side, codes)
+
+    def _codes(self, key: Key, table: np.ndarray) -> np.ndarray:
+        code = np.zeros(table.shape[1], dtype=np.int64)
+        for (line, _), row in zip(key, table, strict=True):
+            code = code * max(1, self.sizes[line]) + row
+        return code
+
+    def _entries(self, key: Key, codes: np.ndarray) -> list[np.ndarray]:
+        out = []
+        for line, _ in reversed(key):
+            size = max(1, self.sizes[line])
+            out.append(codes % size)
+            codes = codes // size
+        return out[::-1]
+
+    def ask_gram(self, a: int, b: int, p: np.ndarray, q: np.ndarray) -> _Ask:
+        """``sum_d x[d, p] x'[d, q]`` of two lines that depend on the input alone."""
+        pair = ((a, 0), (b, 1))
+        codes = self._codes(pair, np.stack([p, q]))
+        self._grams.setdefault(pair, []).append(codes)
+        return _Ask(("gram", pair), CROSS, codes)
+
+    def run(self, outputs: dict[str, list[_Draft]]) -> Plan:
+        """Expand everything that was asked for; the sums by name come last."""
+        tables: dict[Any, np.ndarray] = {}
+        drafts: list[tuple[Any, int, bool, str, Any]] = []
+        while self._heap:
+            _, key = heapq.heappop(self._heap)
+            codes = np.unique(np.concatenate(self._demands[key]))
+            tables[key] = codes
+            cross = len({side for _, side in key}) == 2
+            try:
+                draft = self.expand(key, self._entries(key, codes))
+            except RmtpError as error:
+                raise error.located(self.program.where(key[0][0])) from None
+            drafts.append((key, len(codes), cross, self.text(key), draft))
+        for pair, asked in self._grams.items():
+            codes = tables["gram", pair] = np.unique(np.concatenate(asked))
+            p, q = self._entries(pair, codes)
+            drafts.append(
+                (
+                    ("gram", pair),
+                    len(codes),
+                    True,
+                    f"gram of {self.text(pair)}",
+                    Gram(1, (pair[0][0], pair[1][0]), (p, q)),
+                )
+            )
+        drafts.reverse()
+        drafts += [(name, 1, True, name, sum_) for name, sum_ in outputs.items()]
+        number = {key: k for k, (key, *_) in enumerate(drafts)}
+
+        def found(ask: _Ask) -> Ref:
+            table = tables[ask.key]
+            if np.array_equal(table, ask.entries):
+                return Ref(number[ask.key], ask.side)
+            return Ref(number[ask.key], ask.side, np.searchsorted(table, ask.entries))
+
+        moments = tuple(Moment(_resolved(draft, found), size, cross, text) for _, size, cross, text, draft in drafts)
+        results = tuple((name, Ref(number[name], CROSS)) for name in outputs)
+        return Plan(moments, results, self.program)
+
+    def text(self, key: Key) -> str:
+        """A moment as it reads: which lines, a prime for x'."""
+        return " * ".join(f"line {line}{chr(39) * side}" for line, side in key)
+
+    # -- expanding --------------------------------------------------------------------------------
+
+    def expand(self, key: Key, entries: list[np.ndarray]) -> Any:
+        """One rule: a draft of the operation that computes these entries."""
+        size = len(entries[0])
+        for k, (number, side) in enumerate(key):
+            line = self.lines[number]
+            rest = [(key[j], entries[j]) for j in range(len(key)) if j != k]
+            if line.is_scalar:
+                if len(key) == 1:
+                    return self._scalar(number, side, entries[0])
+                one = self.ask([(number, side)], [entries[k]])
+                return [_Draft(1, (one, self._asked(rest)), None)]
+            drafts = self._opened(number, side, entries[k], rest)
+            if drafts is not None:
+                return drafts
+        groups = self._groups(key)
+        if len(groups) > 1:
+            parts = [self.ask([key[j] for j in g], [entries[j] for j in g]) for g in groups]
+            return [_Draft(1, tuple(parts), None)]
+        if len(key) == 1 and self.centred(key[0][0]):
+            return Constant(np.zeros(size))
+        if all(self._atom_is_linear(number) for number, _ in key):
+            return self._wick(key, entries)
+        return self._expectation(key, entries)
+
+    def _asked(self, pairs: Sequence[tuple[Factor, np.ndarray]]) -> _Ask:
+        return self.ask([f for f, _ in pairs], [e for _, e in pairs])
+
+    def _opened(
+        self, number: int, side: int, at: np.ndarray, rest: list[tuple[Factor, np.ndarray]]
+    ) -> list[_Draft] | None:
+        """A line that is a combination or a product of others, opened; None for an atom."""
+        line = self.lines[number]
+
+        def with_(
+            args: Sequence[int], rows: np.ndarray | None = None, places: Sequence[np.ndarray] = ()
+        ) -> tuple[_Ask, ...]:
+            kept = rest if rows is None else [(f, e[rows]) for f, e in rest]
+            scalars = [self.ask([(a, side)], [e]) for a, e in zip(args, places, strict=True) if self.lines[a].is_scalar]
+            vectors = [((a, side), e) for a, e in zip(args, places, strict=True) if not self.lines[a].is_scalar] + kept
+            return (*scalars, *([self._asked(vectors)] if vectors else []))
+
+        def place(a: int) -> np.ndarray:
+            return broadcast_entries(at, self.shapes[number], self.shapes[a])
+
+        match line.op:
+            case Apply(fn=Arithmetic(name="add" | "subtract" as name)):
+                a, b = line.args
+                sign = 1 if name == "add" else -1
+                return [_Draft(1, with_([a], None, [place(a)]), None), _Draft(sign, with_([b], None, [place(b)]), None)]
+            case Apply(fn=Arithmetic(name="multiply")):
+                a, b = line.args
+                for c, other in ((a, b), (b, a)):
+                    value = self._number(c)
+                    if value is not None:
+                        return [_Draft(value, with_([other], None, [place(other)]), None)]
+                return [_Draft(1, with_([a, b], None, [place(a), place(b)]), None)]
+            case Apply(fn=Arithmetic(name="divide")):
+                a, b = line.args
+                return [_Draft(1 / self._number(b), with_([a], None, [place(a)]), None)]
+            case Apply(fn=Arithmetic(name="power", exponent=k)):
+                (a,) = line.args
+                if k == 0:
+                    return [_Draft(1, (self._asked(rest),) if rest else (), None)]
+                return [_Draft(1, with_([a] * k, None, [place(a)] * k), None)]
+            case Combine():
+                if self._is_input_product(line):
+                    return None
+                out = []
+                for a, places, rows, weights in linear_entries(self, line, at):
+                    out += self._weighted(a, places, rows, weights, with_, line)
+                return out
+            case Init(source=ConstantSource(value=value)):
+                return [_Draft(value, (self._asked(rest),) if rest else (), None)]
+            case Init(source=NormalGroup(mean=mean) as group, index=index) if not isinstance(group, InputMatrix):
+                if index is not None and np.any(np.asarray(mean[index], dtype=float)):
+                    raise UnsupportedOperation(
+                        "a parameter with a mean", remedy="add a constant vector to a centred one"
+                    )
+        return None
+
+    def _weighted(self, a: int, places: Any, rows: Any, weights: Any, with_: Any, line: Line) -> list[_Draft]:
+        """One argument of a linear map: entries, target rows, and a weight (or a scalar line's entries) for each."""
+        if isinstance(weights, tuple):  # entries of a scalar line
+            b, at = weights
+            return [_Draft(1, with_([a, b], rows, [places, at]), rows)]
+        if weights is None:
+            return [_Draft(1, with_([a], rows, [places]), rows)]
+        out = []
+        for w in np.unique(weights):
+            chosen = weights == w
+            some = np.arange(len(places)) if rows is None else rows
+            out.append(_Draft(float(w), with_([a], some[chosen], [places[chosen]]), some[chosen]))
+        return out
+
+    def _number(self, number: int) -> Any:
+        """The value of a line that is one given number."""
+        line = self.lines[number]
+        return line.op.value if isinstance(line.op, Parameter) and _is_number(line) else None
+
+    def _is_input_product(self, line: Line) -> bool:
+        if not (isinstance(line.op, Combine) and line.op.kind == "matmul" and not line.is_scalar):
+            return False
+        a, b = line.args
+        first = self.lines[a].op
+        return (
+            isinstance(first, Init) and isinstance(first.source, InputMatrix) and first.index is None and self.given[b]
+        )
+
+    def _atom_is_linear(self, number: int) -> bool:
+        line = self.lines[number]
+        return isinstance(line.op, MatVec | Init | Combine)
+
+    def _groups(self, key: Key) -> list[list[int]]:
+        """Factors joined where they share a source."""
+        groups: list[tuple[frozenset[Any], list[int]]] = []
+        for k, (number, _) in enumerate(key):
+            own, members = self.families[number], [k]
+            rest = []
+            for families, others in groups:
+                if families & own:
+                    own, members = own | families, others + members
+                else:
+                    rest.append((families, others))
+            groups = [*rest, (own, members)]
+        return [sorted(members) for _, members in groups]
+
+    def _wick(self, key: Key, entries: list[np.ndarray]) -> Any:
+        if len(key) % 2:
+            return Constant(np.zeros(len(entries[0])))
+        if len(key) == 2:
+            return self._hat_pair(key, entries)
+        if len(key) > _MAX_WICK:
+            raise UnsupportedOperation(f"a product of {len(key)} Gaussians", remedy="a lower power")
+        drafts = []
+        for pairing in _pairings(list(range(len(key)))):
+            parts = tuple(self.ask([key[i], key[j]], [entries[i], entries[j]]) for i, j in pairing)
+            drafts.append(_Draft(1, parts, None))
+        return drafts
+
+    def _hat_pair(self, key: Key, entries: list[np.ndarray]) -> Any:
+        """Z-Hat, and Z-Init: the covariance of two Gaussian atoms of one source."""
+        (a, s), (b, t) = key
+        first, second = self.lines[a], self.lines[b]
+        if self._is_input_product(first) and self._is_input_product(second):
+            source = self.lines[first.args[0]].op.source  # type: ignore[union-attr]
+            pairs = ((first.args[1], s, entries[0]), (second.args[1], t, entries[1]))
+            (x, _, p), (x2, _, q) = sorted(pairs, key=lambda part: part[1])  # side 0 first
+            return Gram(source.cov.variance, (x, x2), (p, q))  # type: ignore[union-attr]
+        match first.op, second.op:
+            case MatVec(matrix=matrix, transposed=transposed), MatVec():
+                if not matrix.ensemble.iid and matrix.ensemble.kind != "GOE":
+                    raise UnsupportedOperation(
+                        f"a {matrix.ensemble.kind} matrix in a kernel of arrays",
+                        remedy="rmtp.limit on the program, input by input",
+                    )
+                factor = matrix.ensemble.cumulant(2)
+                if transposed and matrix.rows != matrix.cols:
+                    factor = factor * matrix.rows.ratio / matrix.cols.ratio
+                child = self.ask([(first.args[0], s), (second.args[0], t)], entries)
+                return [_Draft(factor, (child,), None)]
+            case Init(source=NormalGroup() as group, index=i), Init(index=j):
+                if i is not None and j is not None:
+                    return _constant_cov(np.asarray(group.cov[i][j]), len(entries[0]))
+                size = len(entries[0])
+                rows = entries[0] if i is None else np.full(size, i)
+                cols = entries[1] if j is None else np.full(size, j)
+                if isinstance(group, InputMatrix):
+                    return _constant_cov(group.cov.variance, len(rows), rows == cols)  # type: ignore[attr-defined]
+                table = np.array([[float(c) for c in row] for row in group.cov])
+                return Constant(table[rows, cols])
+            case Combine(), _:
+                return self._contracted(key, entries)
+            case _, Combine():
+                return self._contracted(key, entries)
+        raise UnsupportedOperation(f"E of {self.text(key)}", remedy="rmtp.limit on the program, input by input")
+
+    def _contracted(self, key: Key, entries: list[np.ndarray]) -> Any:
+        raise UnsupportedOperation(
+            "input weights that meet an array and stand alone elsewhere", remedy="use U only in U @ x"
+        )
+
+    def _expectation(self, key: Key, entries: list[np.ndarray]) -> Any:
+        """Functions of Gaussian variables: one function per variable and factor."""
+        variables: list[tuple[Factor, np.ndarray]] = []
+        functions: list[list[tuple[Nonlinearity, int]]] = []
+        for (number, side), at in zip(key, entries, strict=True):
+            line = self.lines[number]
+            fn: Nonlinearity
+            if self._atom_is_linear(number):
+                fn, arg, where = IDENTITY, number, at
+            else:
+                if not isinstance(line.op, Apply) or not isinstance(line.op.fn, Nonlinearity):
+                    raise UnsupportedOperation(f"{line.op} in a kernel of arrays", remedy="rmtp.limit, input by input")
+                vectors = [a for a in line.args if not self.lines[a].is_scalar]
+                if line.op.fn.arity != 1 or len(vectors) != 1:
+                    raise UnsupportedOperation(
+                        f"{line.op.fn.name} of several vectors in a kernel of arrays",
+                        remedy="rmtp.limit, input by input",
+                    )
+                fn, arg = line.op.fn, vectors[0]
+                where = broadcast_entries(at, self.shapes[number], self.shapes[arg])
+            if not self.gaussian[arg]:
+                raise UnsupportedOperation(
+                    f"{fn.name} of a line that is not Gaussian",
+                    where=self.program.where(number),
+                    remedy="a matrix in between",
+                )
+            for k, (factor, place) in enumerate(variables):
+                if factor == (arg, side) and np.array_equal(place, where):
+                    functions[k].append((fn, 1))
+                    break
+            else:
+                variables.append(((arg, side), where))
+                functions.append([(fn, 1)])
+        means = [None if self.centred(f[0]) else self.ask([f], [e]) for f, e in variables]
+        covariances = []
+        for i, (f, e) in enumerate(variables):
+            for j in range(i, len(variables)):
+                g, d = variables[j]
+                if self.families[f[0]] & self.families[g[0]]:
+                    covariances.append(((i, j), self.ask([f, g], [e, d])))
+        return _Expect(tuple(tuple(fs) for fs in functions), tuple(means), tuple(covariances))
+
+    # -- scalars ----------------------------------------------------------------------------------
+
+    def _scalar(self, number: int, side: int, at: np.ndarray) -> Any:
+        line = self.lines[number]
+        if self.given[number]:
+            return Given(number, at)
+        match line.op:
+            case Average():
+                return [_Draft(1, (self.ask([(line.args[0], side)], [at]),), None)]
+            case Apply(fn=fn):
+                places = [broadcast_entries(at, self.shapes[number], self.shapes[a]) for a in line.args]
+                return _Scalars(fn, tuple(self.ask([(a, side)], [e]) for a, e in zip(line.args, places, strict=True)))
+            case Combine():
+                drafts = []
+                for a, where, rows, weights in linear_entries(self, line, at):
+                    asked = self.ask([(a, side)], [where])
+                    if isinstance(weights, tuple):
+                        drafts.append(_Draft(1, (asked, self.ask([(weights[0], side)], [weights[1]])), rows))
+                    elif weights is None:
+                        drafts.append(_Draft(1, (asked,), rows))
+                    else:
+                        some = np.arange(len(where)) if rows is None else rows
+                        for w in np.unique(weights):
+                            c = weights == w
+                            drafts.append(_Draft(float(w), (self.ask([(a, side)], [where[c]]),), some[c]))
+                return drafts
+        raise UnsupportedOperation(f"{line.op} in a kernel", remedy="rmtp.limit, input by input")
+
+
+@dataclass(frozen=True)
+class _Expect:
+    functions: Any
+    means: Any
+    covariances: Any
+
+
+@dataclass(frozen=True)
+class _Scalars:
+    fn: Any
+    args: tuple[_Ask, ...]
+
+
+def _resolved(draft: Any, found: Any) -> Op:
+    """A draft with references instead of questions."""
+    match draft:
+        case list():
+            return Algebra(tuple(Term(d.weight, tuple(found(a) for a in d.factors), d.rows) for d in draft))
+        case _Scalars(fn=fn, args=args):
+            return Function(fn, tuple(found(a) for a in args))
+        case _Expect(functions=functions, means=means, covariances=covariances):
+            return Expectation(
+                functions,
+                tuple(None if m is None else found(m) for m in means),
+                tuple((ij, found(r)) for ij, r in covariances),
+            )
+    return draft
+
+
+def _constant_cov(value: Any, size: int, chosen: np.ndarray | None = None) -> Any:
+    number = np.asarray(value, dtype=float)
+    kept = np.ones(size) if chosen is None else chosen.astype(float)
+    return Constant(number[..., None] * kept)
+
+
+def _pairings(items: list[int]) -> list[list[tuple[int, int]]]:
+    if not items:
+        return [[]]
+    first, *rest = items
+    out = []
+    for k, other in enumerate(rest):
+        out += [[(first, other), *p] for p in _pairings(rest[:k] + rest[k + 1 :])]
+    return out
+
+
+def _without_division(program: Program) -> Program:
+    """Division by a scalar of the program as multiplication by its reciprocal; line numbers change."""
+    lines: list[Line] = []
+    number: list[int] = []
+    for line in program.lines:
+        args = tuple(number[a] for a in line.args)
+        divided = isinstance(line.op, Apply) and line.op.fn == Arithmetic("divide")
+        if divided and not line.is_scalar and not _is_number(lines[args[1]]):
+            lines.append(Line(Apply(nl.RECIPROCAL), (args[1],), None, lines[args[1]].axes))
+            number.append(len(lines))
+            lines.append(replace(line, op=Apply(Arithmetic("multiply")), args=(args[0], len(lines) - 1)))
+            continue
+        number.append(len(lines))
+        lines.append(replace(line, args=args))
+    return Program(tuple(lines), tuple(number[k] for k in program.outputs))
+
+
+def _is_number(line: Line) -> bool:
+    return isinstance(line.op, Parameter) and (line.op.swept or not isinstance(line.op.value, np.ndarray))
+
+
+def _given(program: Program) -> list[bool]:
+    """Whether a scalar line depends on the inputs and on given numbers alone."""
+    out: list[bool] = []
+    for line in program.lines:
+        if isinstance(line.op, Parameter):
+            out.append(not line.op.swept)
+        elif isinstance(line.op, Input):
+            out.append(True)
+        else:
+            out.append(line.is_scalar and not isinstance(line.op, Average) and all(out[a] for a in line.args))
+    return out
