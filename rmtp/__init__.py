@@ -6,6 +6,7 @@ from .eigenlaws import FreeCumulants, Moments, RTransform
 from .ensembles import Dim
 from .handles import Scalar, Vector, parameter
 from .kernels.api import nngp, nngp_ntk, ntk
+from .kernels.gia import gia_check
 from .language import (
     GOE,
     IID,
@@ -69,6 +70,7 @@ __all__ = [
     "errors",
     "eye",
     "gelu",
+    "gia_check",
     "inv",
     "leaky_relu",
     "limit",

@@ -40,7 +40,8 @@ ORDER = [
         "spectra.build",
     ),
     *("backprop", "networks.layers", "networks.network", "networks"),
-    *("kernels", "kernels.plan", "kernels.entries", "kernels.trace", "kernels.pairs", "kernels.run", "kernels.api"),
+    *("kernels", "kernels.plan", "kernels.entries", "kernels.trace", "kernels.pairs", "kernels.run"),
+    *("kernels.tangent", "kernels.gia", "kernels.entrywise", "kernels.api"),
     *("reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}

@@ -3,118 +3,64 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from ..backprop import InputUse, MatrixUse, Use, VectorUse
 from ..ensembles import Number
-from ..errors import AxisError, BadParameter
-from ..instructions import InputMatrix, Isotropic, NormalGroup
+from ..errors import AxisError, BadParameter, NoInfiniteWidth, UnsupportedOperation
 from ..networks.network import Traced, batch, trace
-from ..program import lower
 from ..progress import progress
-from .plan import Plan
+from .entrywise import entrywise
+from .gia import check
 from .run import Ready, Side, prepare, tile
-from .trace import Tracer, _Draft
+from .tangent import kernel_plan
 
 PARAMETRIZATIONS = ("ntk", "yang")
+RELATIVE = 1e-13  # of closed forms, propagated
+QUADRATURE = 1e-10
 _TILE_BYTES = 1 << 19
 
 
-def kernel_plan(traced: Traced, wanted: tuple[str, ...], parametrization: str = "ntk") -> Plan:
-    """The plan of "nngp", "ntk" or both."""
-    g = traced.gradient
-    roots: list[Any] = [traced.summand]
-    uses = g.uses if "ntk" in wanted else ()
-    for use in uses:
-        roots += [use.rows, use.cols] if isinstance(use, MatrixUse) else []
-        roots += [use.rows, use.x] if isinstance(use, InputUse) else []
-        roots += [use.gradient] if isinstance(use, VectorUse) else []
-    tracer = Tracer(lower(roots))
-    line = iter(tracer.program.outputs)
-    y = next(line)
-    placed = [_placed(use, line) for use in uses]
-    zero = np.zeros(1, dtype=np.int64)
-    drafts: dict[str, list[_Draft]] = {}
-    if "nngp" in wanted:
-        ratio = traced.summand.dim.ratio  # type: ignore[union-attr]
-        drafts["nngp"] = [_Draft(1 / ratio, (tracer.ask([(y, 0), (y, 1)], [zero, zero]),), None)]
-    if "ntk" in wanted:
-        drafts["ntk"] = []
-        for i, (first, a) in enumerate(placed):
-            for j, (second, b) in enumerate(placed):
-                drafts["ntk"] += _term(tracer, first, second, a, b, parametrization, i, j)
-    return tracer.run(drafts)
+class Kernel(np.ndarray):
+    """A kernel matrix that carries its error and how it was found; otherwise an ndarray.
 
+    Attributes
+    ----------
+    error : ndarray
+        Of the same shape: a bound for closed forms and quadrature, one standard error where points were sampled.
+    method : str
 
-def _placed(use: Use, line: Iterator[int]) -> tuple[Use, tuple[int, ...]]:
-    return use, (next(line),) if isinstance(use, VectorUse) else (next(line), next(line))
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> n = rmtp.Dim("n")
+    >>> K = rmtp.nngp(lambda x: rmtp.readout(rmtp.relu(rmtp.networks.dense(x, n))), np.eye(2))
+    >>> K.method, bool(np.all(K.error < 1e-12))
+    ('closed form', True)
+    """
 
+    error: np.ndarray
+    method: str
 
-def _term(
-    tracer: Tracer,
-    first: Use,
-    second: Use,
-    a: tuple[int, ...],
-    b: tuple[int, ...],
-    parametrization: str,
-    i: int,
-    j: int,
-) -> list[_Draft]:
-    """The part of the double sum over uses that one pair of uses of one parameter makes."""
-    match first, second:
-        case MatrixUse(matrix=matrix), MatrixUse() if second.matrix is matrix:
-            s2 = matrix.ensemble.cumulant(2)
-            gain = s2 if matrix.gain is None else matrix.gain
-            weight = _share(s2, gain, parametrization) * matrix.rows.ratio
-            p, q = np.nonzero(tracer.support.of(a[0], b[0]) & tracer.support.of(a[1], b[1]))
-            if not len(p):
-                return []
-            rows = tracer.ask([(a[0], 0), (b[0], 1)], [p, q])
-            cols = tracer.ask([(a[1], 0), (b[1], 1)], [p, q])
-            return [_Draft(weight, (rows, cols), np.zeros(len(p), dtype=np.int64))]
-        case InputUse(matrix=matrix), InputUse() if second.matrix is matrix:
-            weight = _share(matrix.cov[0][0], matrix.gain, parametrization) * matrix.dim.ratio
-            p, q = np.nonzero(tracer.support.of(a[0], b[0]))
-            if not len(p):
-                return []
-            rows = tracer.ask([(a[0], 0), (b[0], 1)], [p, q])
-            gram = tracer.ask_gram(a[1], b[1], p, q)
-            return [_Draft(weight, (rows, gram), np.zeros(len(p), dtype=np.int64))]
-        case VectorUse(source=NormalGroup() as group, index=k), VectorUse(source=other, index=m) if other is group:
-            return _vector_term(tracer, group, k, m, a[0], b[0], parametrization)
-    return []
+    @classmethod
+    def of(cls, value: np.ndarray, error: np.ndarray, method: str) -> Kernel:
+        """From its parts."""
+        out = np.asarray(value, dtype=float).view(cls)
+        out.error, out.method = np.asarray(error), method
+        return out
 
+    def __array_finalize__(self, parent: Any) -> None:
+        if parent is not None:
+            self.error, self.method = getattr(parent, "error", np.zeros(())), getattr(parent, "method", "")
 
-def _vector_term(
-    tracer: Tracer, group: NormalGroup, k: int | None, m: int | None, a: int, b: int, parametrization: str
-) -> list[_Draft]:
-    size = len(group.mean)
-    rows = np.arange(size) if k is None else np.array([k])
-    cols = np.arange(size) if m is None else np.array([m])
-    if isinstance(group, InputMatrix):
-        assert isinstance(group.cov, Isotropic)
-        scale = _share(group.cov.variance, group.gain, parametrization) * group.dim.ratio
-        each = np.zeros(size, dtype=np.int64)
-        return [_Draft(scale, (tracer.ask([(a, 0), (b, 1)], [rows, cols]),), each)]
-    drafts = []
-    for p, i in enumerate(rows):
-        for q, j in enumerate(cols):
-            c = group.cov[int(i)][int(j)]
-            if not np.any(np.asarray(c, dtype=float)):
-                continue
-            scale = _share(c, c, parametrization) * group.dim.ratio
-            at = (np.array([p if k is None else 0]), np.array([q if m is None else 0]))
-            drafts.append(_Draft(scale, (tracer.ask([(a, 0), (b, 1)], at),), None))
-    return drafts
-
-
-def _share(variance: Number, gain: Number, parametrization: str) -> Number:
-    """The square of what a trained number is multiplied by: sigma included or not."""
-    return variance if parametrization == "ntk" else variance / gain
+    def plus(self, bias: Number, diagonal: bool) -> Kernel:
+        """With the variance of an output bias, which may be an array over a sweep, added."""
+        extra = np.asarray(bias, dtype=float)[(..., *[None] * (1 if diagonal else 2))]
+        value = np.asarray(self) + extra
+        return Kernel.of(value, np.broadcast_to(self.error, value.shape), self.method)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -129,8 +75,9 @@ def kernel_arrays(
     *,
     parametrization: str = "ntk",
     diagonal: bool = False,
+    gradient_independence: bool = False,
     executor: Executor | None = None,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Kernel]:
     """Kernels as arrays; what `nngp` and `ntk` return."""
     if parametrization not in PARAMETRIZATIONS:
         raise BadParameter(f"parametrization={parametrization!r}", remedy=f"one of {', '.join(PARAMETRIZATIONS)}")
@@ -138,14 +85,96 @@ def kernel_arrays(
     second = None if x2 is None else batch(x2, "X2")
     if second is not None and second.shape[1:] != first.shape[1:]:
         raise AxisError(f"inputs of shapes {first.shape[1:]} and {second.shape[1:]}", remedy="inputs of one shape")
+    if diagonal and second is not None:
+        raise BadParameter("diagonal=True with X2", remedy="the diagonal is that of X1 against itself")
     traced = trace(net, first.shape[1:])
-    plan = kernel_plan(traced, wanted, parametrization)
-    ready = prepare(plan)
+    report = check(traced)
+    if "nngp" in wanted and not report.random_readout:
+        raise NoInfiniteWidth(
+            "the output of this network tends to a constant: its readout has no random weights of its own",
+            remedy="rmtp.readout(h) for a Gaussian process; the tangent kernel of a mean-pool readout is rmtp.ntk",
+        )
+    needs_zdot = not report.bp_like if "ntk" in wanted else report.transposed_forward
     bias = {"nngp": traced.bias_variance, "ntk": _bias_ntk(traced.bias_variance, parametrization)}
+    if needs_zdot and not gradient_independence:
+        out = _entrywise(traced, first, second, wanted, parametrization, diagonal)
+    else:
+        try:
+            out = _on_arrays(traced, first, second, wanted, parametrization, diagonal, executor)
+        except UnsupportedOperation:
+            if gradient_independence and needs_zdot:
+                raise
+            out = _entrywise(traced, first, second, wanted, parametrization, diagonal)
+    return {name: out[name].plus(bias[name], diagonal) for name in wanted}
+
+
+def _entrywise(
+    traced: Traced,
+    first: np.ndarray,
+    second: np.ndarray | None,
+    wanted: Sequence[str],
+    parametrization: str,
+    diagonal: bool,
+) -> dict[str, Kernel]:
+    if diagonal:
+        each = [entrywise(traced, x[None], None, wanted, parametrization) for x in first]
+        return {
+            name: Kernel.of(
+                np.array([float(np.ravel(e[name].value)[0]) for e in each]),
+                np.array([float(np.ravel(e[name].error)[0]) for e in each]),
+                each[0][name].method,
+            )
+            for name in wanted
+        }
+    found = entrywise(traced, first, second, wanted, parametrization)
+    return {
+        k: Kernel.of(np.asarray(e.value, dtype=float), np.asarray(e.error, dtype=float), e.method)
+        for k, e in found.items()
+    }
+
+
+def _on_arrays(
+    traced: Traced,
+    first: np.ndarray,
+    second: np.ndarray | None,
+    wanted: Sequence[str],
+    parametrization: str,
+    diagonal: bool,
+    executor: Executor | None,
+) -> dict[str, Kernel]:
+    same = _diagonal(traced, first, wanted, parametrization)
+    if diagonal:
+        return {name: Kernel.of(value, RELATIVE * np.abs(value), "closed form") for name, value in same.items()}
+    ready = prepare(kernel_plan(traced, wanted, parametrization))
     left = Side(ready, first)
     right = left if second is None else Side(ready, second)
     out = _tiles(ready, left, right, second is None, executor)
-    return {name: out[name] + np.asarray(bias[name], dtype=float)[..., None, None] for name in wanted}
+    for name, value in out.items():
+        _put_equal(value, same[name], first, second)
+    method = "quadrature" if ready.quadrature else "closed form"
+    error = QUADRATURE if ready.quadrature else RELATIVE
+    return {name: Kernel.of(value, error * np.abs(value), method) for name, value in out.items()}
+
+
+def _diagonal(traced: Traced, x: np.ndarray, wanted: Sequence[str], parametrization: str) -> dict[str, np.ndarray]:
+    """Kernels of each input with itself, where covariances equal variances exactly and not up to rounding."""
+    plan = kernel_plan(traced, wanted, parametrization, 0)
+    side = Side(prepare(plan), x)
+    return {
+        name: np.array(np.broadcast_to(side.values[r.moment][..., 0, :], (*side.values[r.moment].shape[:-2], len(x))))
+        for name, r in plan.outputs
+    }
+
+
+def _put_equal(kernel: np.ndarray, same: np.ndarray, first: np.ndarray, second: np.ndarray | None) -> None:
+    """The diagonal's values wherever two inputs are equal: an angle of 0 has an error of 1e-8 when read off a cosine."""
+    where: dict[bytes, list[int]] = {}
+    for i, x in enumerate(first):
+        where.setdefault((x + 0.0).tobytes(), []).append(i)
+    rows = first if second is None else second
+    for j, x in enumerate(rows):
+        for i in where.get((x + 0.0).tobytes(), ()):
+            kernel[..., i, j] = same[..., i]
 
 
 def _bias_ntk(variance: Number, parametrization: str) -> Number:

@@ -64,13 +64,30 @@ def expectation(functions: Sequence[Functions], means: Sequence[Any], second: di
     )
 
 
+def has_closed_form(functions: Sequence[Functions], means: Sequence[Any]) -> bool:
+    """Whether `expectation` needs no quadrature."""
+    if len(functions) == 1:
+        return single_closed(functions[0], None if means[0] is None else 0.0, 1.0) is not None
+    if any(m is not None for m in means) or any(len(f) > 1 or f[0][1] > 1 for f in functions):
+        return False
+    return closed.pair(functions[0][0][0], functions[1][0][0], 0.5, 1.0, 1.0) is not None
+
+
+def single_closed(functions: Functions, mean: Any, var: Any) -> Any:
+    """E f(u) in closed form, f being one function, or a product of two of a centred u; else None."""
+    if len(functions) == 1 and functions[0][1] == 1:
+        return closed.single(functions[0][0], 0.0 if mean is None else mean, var)
+    if mean is None and len(functions) == 2 and all(power == 1 for _, power in functions):
+        return closed.pair(functions[0][0], functions[1][0], var, var, var)
+    return None
+
+
 def single(functions: Functions, mean: Any, var: Any) -> Any:
     """E f(u) for u ~ N(mean, var)."""
     var = np.maximum(var, 0.0)
-    if len(functions) == 1 and functions[0][1] == 1:
-        value = closed.single(functions[0][0], 0.0 if mean is None else mean, var)
-        if value is not None:
-            return value
+    value = single_closed(functions, mean, var)
+    if value is not None:
+        return value
     m, v = np.broadcast_arrays(0.0 if mean is None else np.asarray(mean, float), np.asarray(var, float))
     flat = np.stack([m.ravel(), v.ravel()])
     distinct, at = np.unique(flat, axis=1, return_inverse=True)

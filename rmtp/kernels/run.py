@@ -15,7 +15,7 @@ from ..instructions import Apply, Arithmetic, Combine, Input, Line, Parameter
 from ..nonlinearity import Nonlinearity, values
 from ..ring import as_number
 from ..sample import ARITHMETIC, combine_arrays
-from .pairs import expectation
+from .pairs import expectation, has_closed_form
 from .plan import CROSS, LEFT, RIGHT, Algebra, Constant, Expectation, Function, Given, Gram, Moment, Plan, Ref, Term
 
 
@@ -45,6 +45,13 @@ class Ready:
     sums: dict[int, tuple[tuple[Mixture, ...], tuple[Term, ...]]]
     wanted: frozenset[int]
     last: tuple[int, ...]
+
+    @property
+    def quadrature(self) -> bool:
+        """Whether some expectation has no closed form."""
+        return any(
+            isinstance(m.op, Expectation) and not has_closed_form(m.op.functions, m.op.means) for m in self.plan.moments
+        )
 
 
 def prepare(plan: Plan) -> Ready:
@@ -232,11 +239,8 @@ def _evaluate(
         case Function(fn=fn, args=args):
             return _applied(fn, [fetch(a) for a in args])
         case Expectation(functions=functions, means=means, covariances=covariances):
-            return np.asarray(
-                expectation(
-                    functions, [None if m is None else fetch(m) for m in means], {ij: fetch(r) for ij, r in covariances}
-                )
-            )
+            centres = [None if m is None else fetch(m) for m in means]
+            return np.asarray(expectation(functions, centres, {ij: fetch(r) for ij, r in covariances}))
     raise AssertionError(moment.op)
 
 

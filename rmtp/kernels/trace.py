@@ -54,7 +54,7 @@ _MAX_WICK = 8
 
 
 @dataclass(frozen=True)
-class _Ask:
+class Ask:
     """A reference before all entries of its moment are known."""
 
     key: Any
@@ -63,9 +63,9 @@ class _Ask:
 
 
 @dataclass(frozen=True)
-class _Draft:
+class Draft:
     weight: Any
-    factors: tuple[_Ask, ...]
+    factors: tuple[Ask, ...]
     rows: np.ndarray | None
 
 
@@ -154,7 +154,7 @@ class Tracer:
 
     # -- asking -----------------------------------------------------------------------------------
 
-    def ask(self, factors: Sequence[Factor], entries: Sequence[np.ndarray]) -> _Ask:
+    def ask(self, factors: Sequence[Factor], entries: Sequence[np.ndarray]) -> Ask:
         """Entries of a moment; lines at x' alone are lines at x with other data."""
         order = sorted(range(len(factors)), key=lambda k: factors[k], reverse=True)
         sides = {side for _, side in factors}
@@ -166,7 +166,7 @@ class Tracer:
             heapq.heappush(self._heap, ((*(-line for line, _ in key), 1), key))
         codes = self._codes(key, table)
         self._demands[key].append(codes)
-        return _Ask(key, side, codes)
+        return Ask(key, side, codes)
 
     def _codes(self, key: Key, table: np.ndarray) -> np.ndarray:
         code = np.zeros(table.shape[1], dtype=np.int64)
@@ -182,27 +182,26 @@ class Tracer:
             codes = codes // size
         return out[::-1]
 
-    def ask_gram(self, a: int, b: int, p: np.ndarray, q: np.ndarray) -> _Ask:
+    def ask_gram(self, a: Factor, b: Factor, p: np.ndarray, q: np.ndarray) -> Ask:
         """``sum_d x[d, p] x'[d, q]`` of two lines that depend on the input alone."""
-        pair = ((a, 0), (b, 1))
+        pair = (a, b)
         codes = self._codes(pair, np.stack([p, q]))
         self._grams.setdefault(pair, []).append(codes)
-        return _Ask(("gram", pair), CROSS, codes)
+        return Ask(("gram", pair), CROSS if a[1] != b[1] else 0, codes)
 
-    def run(self, outputs: dict[str, list[_Draft]]) -> Plan:
-        """Expand everything that was asked for; the sums by name come last."""
+    def run(self, outputs: dict[str, list[Draft]], cross: bool = True) -> Plan:
+        """Expand everything that was asked for; the sums by name, of pairs of inputs or of single ones, come last."""
         tables: dict[Any, np.ndarray] = {}
         drafts: list[tuple[Any, int, bool, str, Any]] = []
         while self._heap:
             _, key = heapq.heappop(self._heap)
             codes = np.unique(np.concatenate(self._demands[key]))
             tables[key] = codes
-            cross = len({side for _, side in key}) == 2
             try:
                 draft = self.expand(key, self._entries(key, codes))
             except RmtpError as error:
                 raise error.located(self.program.where(key[0][0])) from None
-            drafts.append((key, len(codes), cross, self.text(key), draft))
+            drafts.append((key, len(codes), _joins(key), self.text(key), draft))
         for pair, asked in self._grams.items():
             codes = tables["gram", pair] = np.unique(np.concatenate(asked))
             p, q = self._entries(pair, codes)
@@ -210,23 +209,23 @@ class Tracer:
                 (
                     ("gram", pair),
                     len(codes),
-                    True,
+                    _joins(pair),
                     f"gram of {self.text(pair)}",
                     Gram(1, (pair[0][0], pair[1][0]), (p, q)),
                 )
             )
         drafts.reverse()
-        drafts += [(name, 1, True, name, sum_) for name, sum_ in outputs.items()]
+        drafts += [(name, 1, cross, name, sum_) for name, sum_ in outputs.items()]
         number = {key: k for k, (key, *_) in enumerate(drafts)}
 
-        def found(ask: _Ask) -> Ref:
+        def found(ask: Ask) -> Ref:
             table = tables[ask.key]
             if np.array_equal(table, ask.entries):
                 return Ref(number[ask.key], ask.side)
             return Ref(number[ask.key], ask.side, np.searchsorted(table, ask.entries))
 
         moments = tuple(Moment(_resolved(draft, found), size, cross, text) for _, size, cross, text, draft in drafts)
-        results = tuple((name, Ref(number[name], CROSS)) for name in outputs)
+        results = tuple((name, Ref(number[name], CROSS if cross else 0)) for name in outputs)
         return Plan(moments, results, self.program)
 
     def text(self, key: Key) -> str:
@@ -245,32 +244,32 @@ class Tracer:
                 if len(key) == 1:
                     return self._scalar(number, side, entries[0])
                 one = self.ask([(number, side)], [entries[k]])
-                return [_Draft(1, (one, self._asked(rest)), None)]
+                return [Draft(1, (one, self._asked(rest)), None)]
             drafts = self._opened(number, side, entries[k], rest)
             if drafts is not None:
                 return drafts
         groups = self._groups(key)
         if len(groups) > 1:
             parts = [self.ask([key[j] for j in g], [entries[j] for j in g]) for g in groups]
-            return [_Draft(1, tuple(parts), None)]
+            return [Draft(1, tuple(parts), None)]
         if len(key) == 1 and self.centred(key[0][0]):
             return Constant(np.zeros(size))
         if all(self._atom_is_linear(number) for number, _ in key):
             return self._wick(key, entries)
         return self._expectation(key, entries)
 
-    def _asked(self, pairs: Sequence[tuple[Factor, np.ndarray]]) -> _Ask:
+    def _asked(self, pairs: Sequence[tuple[Factor, np.ndarray]]) -> Ask:
         return self.ask([f for f, _ in pairs], [e for _, e in pairs])
 
     def _opened(
         self, number: int, side: int, at: np.ndarray, rest: list[tuple[Factor, np.ndarray]]
-    ) -> list[_Draft] | None:
+    ) -> list[Draft] | None:
         """A line that is a combination or a product of others, opened; None for an atom."""
         line = self.lines[number]
 
         def with_(
             args: Sequence[int], rows: np.ndarray | None = None, places: Sequence[np.ndarray] = ()
-        ) -> tuple[_Ask, ...]:
+        ) -> tuple[Ask, ...]:
             kept = rest if rows is None else [(f, e[rows]) for f, e in rest]
             scalars = [self.ask([(a, side)], [e]) for a, e in zip(args, places, strict=True) if self.lines[a].is_scalar]
             vectors = [((a, side), e) for a, e in zip(args, places, strict=True) if not self.lines[a].is_scalar] + kept
@@ -283,22 +282,22 @@ class Tracer:
             case Apply(fn=Arithmetic(name="add" | "subtract" as name)):
                 a, b = line.args
                 sign = 1 if name == "add" else -1
-                return [_Draft(1, with_([a], None, [place(a)]), None), _Draft(sign, with_([b], None, [place(b)]), None)]
+                return [Draft(1, with_([a], None, [place(a)]), None), Draft(sign, with_([b], None, [place(b)]), None)]
             case Apply(fn=Arithmetic(name="multiply")):
                 a, b = line.args
                 for c, other in ((a, b), (b, a)):
                     value = self._number(c)
                     if value is not None:
-                        return [_Draft(value, with_([other], None, [place(other)]), None)]
-                return [_Draft(1, with_([a, b], None, [place(a), place(b)]), None)]
+                        return [Draft(value, with_([other], None, [place(other)]), None)]
+                return [Draft(1, with_([a, b], None, [place(a), place(b)]), None)]
             case Apply(fn=Arithmetic(name="divide")):
                 a, b = line.args
-                return [_Draft(1 / self._number(b), with_([a], None, [place(a)]), None)]
+                return [Draft(1 / self._number(b), with_([a], None, [place(a)]), None)]
             case Apply(fn=Arithmetic(name="power", exponent=k)):
                 (a,) = line.args
                 if k == 0:
-                    return [_Draft(1, (self._asked(rest),) if rest else (), None)]
-                return [_Draft(1, with_([a] * k, None, [place(a)] * k), None)]
+                    return [Draft(1, (self._asked(rest),) if rest else (), None)]
+                return [Draft(1, with_([a] * k, None, [place(a)] * k), None)]
             case Combine():
                 if self._is_input_product(line):
                     return None
@@ -307,7 +306,7 @@ class Tracer:
                     out += self._weighted(a, places, rows, weights, with_, line)
                 return out
             case Init(source=ConstantSource(value=value)):
-                return [_Draft(value, (self._asked(rest),) if rest else (), None)]
+                return [Draft(value, (self._asked(rest),) if rest else (), None)]
             case Init(source=NormalGroup(mean=mean) as group, index=index) if not isinstance(group, InputMatrix):
                 if index is not None and np.any(np.asarray(mean[index], dtype=float)):
                     raise UnsupportedOperation(
@@ -315,18 +314,18 @@ class Tracer:
                     )
         return None
 
-    def _weighted(self, a: int, places: Any, rows: Any, weights: Any, with_: Any, line: Line) -> list[_Draft]:
+    def _weighted(self, a: int, places: Any, rows: Any, weights: Any, with_: Any, line: Line) -> list[Draft]:
         """One argument of a linear map: entries, target rows, and a weight (or a scalar line's entries) for each."""
         if isinstance(weights, tuple):  # entries of a scalar line
             b, at = weights
-            return [_Draft(1, with_([a, b], rows, [places, at]), rows)]
+            return [Draft(1, with_([a, b], rows, [places, at]), rows)]
         if weights is None:
-            return [_Draft(1, with_([a], rows, [places]), rows)]
+            return [Draft(1, with_([a], rows, [places]), rows)]
         out = []
         for w in np.unique(weights):
             chosen = weights == w
             some = np.arange(len(places)) if rows is None else rows
-            out.append(_Draft(float(w), with_([a], some[chosen], [places[chosen]]), some[chosen]))
+            out.append(Draft(float(w), with_([a], some[chosen], [places[chosen]]), some[chosen]))
         return out
 
     def _number(self, number: int) -> Any:
@@ -371,7 +370,7 @@ class Tracer:
         drafts = []
         for pairing in _pairings(list(range(len(key)))):
             parts = tuple(self.ask([key[i], key[j]], [entries[i], entries[j]]) for i, j in pairing)
-            drafts.append(_Draft(1, parts, None))
+            drafts.append(Draft(1, parts, None))
         return drafts
 
     def _hat_pair(self, key: Key, entries: list[np.ndarray]) -> Any:
@@ -394,7 +393,7 @@ class Tracer:
                 if transposed and matrix.rows != matrix.cols:
                     factor = factor * matrix.rows.ratio / matrix.cols.ratio
                 child = self.ask([(first.args[0], s), (second.args[0], t)], entries)
-                return [_Draft(factor, (child,), None)]
+                return [Draft(factor, (child,), None)]
             case Init(source=NormalGroup() as group, index=i), Init(index=j):
                 if i is not None and j is not None:
                     return _constant_cov(np.asarray(group.cov[i][j]), len(entries[0]))
@@ -466,7 +465,7 @@ class Tracer:
             return Given(number, at)
         match line.op:
             case Average():
-                return [_Draft(1, (self.ask([(line.args[0], side)], [at]),), None)]
+                return [Draft(1, (self.ask([(line.args[0], side)], [at]),), None)]
             case Apply(fn=fn):
                 places = [broadcast_entries(at, self.shapes[number], self.shapes[a]) for a in line.args]
                 return _Scalars(fn, tuple(self.ask([(a, side)], [e]) for a, e in zip(line.args, places, strict=True)))
@@ -475,14 +474,14 @@ class Tracer:
                 for a, where, rows, weights in linear_entries(self, line, at):
                     asked = self.ask([(a, side)], [where])
                     if isinstance(weights, tuple):
-                        drafts.append(_Draft(1, (asked, self.ask([(weights[0], side)], [weights[1]])), rows))
+                        drafts.append(Draft(1, (asked, self.ask([(weights[0], side)], [weights[1]])), rows))
                     elif weights is None:
-                        drafts.append(_Draft(1, (asked,), rows))
+                        drafts.append(Draft(1, (asked,), rows))
                     else:
                         some = np.arange(len(where)) if rows is None else rows
                         for w in np.unique(weights):
                             c = weights == w
-                            drafts.append(_Draft(float(w), (self.ask([(a, side)], [where[c]]),), some[c]))
+                            drafts.append(Draft(float(w), (self.ask([(a, side)], [where[c]]),), some[c]))
                 return drafts
         raise UnsupportedOperation(f"{line.op} in a kernel", remedy="rmtp.limit, input by input")
 
@@ -497,7 +496,7 @@ class _Expect:
 @dataclass(frozen=True)
 class _Scalars:
     fn: Any
-    args: tuple[_Ask, ...]
+    args: tuple[Ask, ...]
 
 
 def _resolved(draft: Any, found: Any) -> Op:
@@ -520,6 +519,11 @@ def _constant_cov(value: Any, size: int, chosen: np.ndarray | None = None) -> An
     number = np.asarray(value, dtype=float)
     kept = np.ones(size) if chosen is None else chosen.astype(float)
     return Constant(number[..., None] * kept)
+
+
+def _joins(key: Key) -> bool:
+    """Whether lines of two inputs meet."""
+    return len({side for _, side in key}) == 2
 
 
 def _pairings(items: list[int]) -> list[list[tuple[int, int]]]:
