@@ -123,7 +123,7 @@ class Support:
     def _leader(self, number: int) -> int | None:
         """The one centred Gaussian factor of a product, if the other factor does not share its sources."""
         line = self.tracer.lines[number]
-        if not (isinstance(line.op, Apply) and line.op.fn == Arithmetic("multiply")):
+        if line.is_scalar or not (isinstance(line.op, Apply) and line.op.fn == Arithmetic("multiply")):
             return None
         vectors = [a for a in line.args if not self.tracer.lines[a].is_scalar]
         if len(vectors) == 1:

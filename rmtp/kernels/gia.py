@@ -5,6 +5,7 @@ TP II (2006.14548), Condition 1 (Simple GIA Check) and Definition A.3 (BP-like).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ from ..networks.network import Traced, trace
 from ..program import Program, lower
 from .tangent import use_handles
 
+_CANDIDATES = 10
 _ODD = frozenset(
     {"tanh", "sin", "erf", "arctan", "arcsinh", "sinh", "tan", "arctanh", "arcsin", "sign", "cbrt", "identity"}
 )
@@ -171,11 +173,14 @@ def _readout(program: Program, forward: Sequence[int]) -> tuple[set[Any], list[s
         if isinstance(op.source, NormalGroup) and _centred(op.source) and all(u in inside for u in users):
             sources.add(op.source)
     used = {lines[k].op.source for k in forward if isinstance(lines[k].op, Init) and k not in direct}  # type: ignore[union-attr]
-    sources -= used
-    parity = _parities(program, sources)
-    if parity[lines[average].args[0]] != "odd":
-        return sources, [f"the readout is not made of random weights of its own: {program.where(average)}"]
-    return sources, []
+    candidates = sorted(sources - used, key=id)[:_CANDIDATES]
+    root = lines[average].args[0]
+    # the fewest vectors in which the summand is odd: in v * (W x + b) v and not b, of v1 * h1 + v2 * h2 both
+    for size in range(1, len(candidates) + 1):
+        for chosen in itertools.combinations(candidates, size):
+            if _parities(program, set(chosen), inside | direct)[root] == "odd":
+                return set(chosen), []
+    return set(), [f"the readout is not made of random weights of its own: {program.where(average)}"]
 
 
 def _centred(group: NormalGroup) -> bool:
@@ -212,10 +217,13 @@ def _not_bp_like(program: Program, readout: set[Any]) -> list[tuple[int, str]]:
     return out
 
 
-def _parities(program: Program, readout: set[Any]) -> list[str]:
-    """Per line: "free" of the readout weights, "odd" in them, "even", or "mixed"."""
+def _parities(program: Program, readout: set[Any], inside: set[int] | None = None) -> list[str]:
+    """Per line: "free" of the readout weights, "odd" in them, "even", or "mixed"; lines not inside a given set count as free."""
     out: list[str] = []
-    for line in program.lines:
+    for number, line in enumerate(program.lines):
+        if inside is not None and number not in inside:
+            out.append("free")
+            continue
         args = [out[a] for a in line.args]
         match line.op:
             case Init(source=ConstantSource()):

@@ -240,6 +240,7 @@ def _evaluate(
             return _applied(fn, [fetch(a) for a in args])
         case Expectation(functions=functions, means=means, covariances=covariances):
             centres = [None if m is None else fetch(m) for m in means]
+            centres = [None if m is None or not np.any(m) else m for m in centres]  # closed forms are for centred ones
             return np.asarray(expectation(functions, centres, {ij: fetch(r) for ij, r in covariances}))
     raise AssertionError(moment.op)
 
@@ -253,6 +254,8 @@ def _sum(ready: Ready, k: int, moment: Moment, fetch: Any, cross: bool) -> np.nd
         total = part if total is None else total + part
     for term in terms:
         part = _weight(term.weight, 3 if cross else 2)
+        if not term.factors:
+            part = part * np.ones((moment.size if term.rows is None else len(term.rows), *[1] * (1 + cross)))
         for r in term.factors:
             part = part * fetch(r)
         if term.rows is not None:
