@@ -131,7 +131,7 @@ class Support:
         families = [self.tracer.families[a] for a in vectors]
         if families[0] & families[1]:
             return None
-        centred = [a for a in vectors if self.tracer.centred(a)]
+        centred = [a for a in vectors if self.tracer.is_centred[a]]
         return centred[0] if len(centred) == 1 else None
 
     def _parts(self, a: int, b: int) -> list[tuple[int, int]]:
@@ -166,7 +166,7 @@ class Support:
         shape = (sizes[a], sizes[b])
         first, second = lines[a], lines[b]
         if not self.tracer.families[a] & self.tracer.families[b]:
-            independent = not (self.tracer.centred(a) or self.tracer.centred(b))
+            independent = not (self.tracer.is_centred[a] or self.tracer.is_centred[b])
             return np.full(shape, independent)
         if isinstance(first.op, MatVec) and isinstance(second.op, MatVec):
             return self._known[first.args[0], second.args[0]]
@@ -190,5 +190,10 @@ class Support:
             pieces = [(a, broadcast_entries(at, tracer.shapes[k], tracer.shapes[a]), None) for a in self._arguments(k)]
         for a, places, rows in pieces:
             known = self._known[(other, a)].T if turned else self._known[(a, other)]
-            np.logical_or.at(out, at if rows is None else rows, known[places])
+            if rows is None:
+                out |= known[places]
+            elif isinstance(line.op, Combine) and line.op.kind in ("sum", "matmul"):  # several terms in one row
+                np.logical_or.at(out, rows, known[places])
+            else:
+                out[rows] |= known[places]
         return out.T if turned else out

@@ -71,7 +71,7 @@ def entrywise(
 
 
 def pair_expressions(traced: Traced, x: np.ndarray, x2: np.ndarray, parametrization: str) -> dict[str, Any]:
-    """The kernels of two inputs, without the output's bias, as expressions of the language: what `limit` takes, and `verify`."""
+    """The kernels of two inputs, without the output's bias, as expressions for `limit` and `verify`."""
     uses = traced.gradient.uses
     flat: list[Node] = [traced.summand, *(h for use in uses for h in _of(use))]
     first, second = bound(flat, traced.input, x), bound(flat, traced.input, x2)

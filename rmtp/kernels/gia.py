@@ -218,7 +218,7 @@ def _not_bp_like(program: Program, readout: set[Any]) -> list[tuple[int, str]]:
 
 
 def _parities(program: Program, readout: set[Any], inside: set[int] | None = None) -> list[str]:
-    """Per line: "free" of the readout weights, "odd" in them, "even", or "mixed"; lines not inside a given set count as free."""
+    """Per line: "free" of the readout weights, "odd" in them, "even", or "mixed"; lines outside a given set are free."""
     out: list[str] = []
     for number, line in enumerate(program.lines):
         if inside is not None and number not in inside:

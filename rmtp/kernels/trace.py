@@ -85,6 +85,9 @@ class Tracer:
         self.given = _given(self.program)
         self.families = self._families()
         self.gaussian = self._gaussian()
+        self.is_centred: list[bool] = []
+        for k in range(len(self.lines)):
+            self.is_centred.append(not self.lines[k].is_scalar and self._centred(k))
         self.support = Support(self)
         self._demands: dict[Key, list[np.ndarray]] = {}
         self._grams: dict[Key, list[np.ndarray]] = {}
@@ -132,7 +135,7 @@ class Tracer:
                     out.append(False)
         return out
 
-    def centred(self, number: int) -> bool:
+    def _centred(self, number: int) -> bool:
         """Whether E Z = 0 is plain from how the line is made: linear in centred Gaussians."""
         line = self.lines[number]
         match line.op:
@@ -144,12 +147,12 @@ class Tracer:
                 members = range(len(group.mean)) if index is None else [index]
                 return all(not np.any(np.asarray(group.mean[k], dtype=float)) for k in members)
             case Combine():
-                return all(self.lines[a].is_scalar or self.centred(a) for a in line.args)
+                return all(self.lines[a].is_scalar or self.is_centred[a] for a in line.args)
             case Apply(fn=Arithmetic(name="add" | "subtract")):
-                return all(not self.lines[a].is_scalar and self.centred(a) for a in line.args)
+                return all(not self.lines[a].is_scalar and self.is_centred[a] for a in line.args)
             case Apply(fn=Arithmetic(name="multiply" | "divide")):
-                vectors = [a for a in line.args if not self.lines[a].is_scalar]
-                return len(vectors) == 1 and self.centred(vectors[0])
+                moving = [a for a in line.args if self.families[a]]
+                return len(moving) == 1 and self.is_centred[moving[0]]
         return False
 
     # -- asking -----------------------------------------------------------------------------------
@@ -235,28 +238,44 @@ class Tracer:
     # -- expanding --------------------------------------------------------------------------------
 
     def expand(self, key: Key, entries: list[np.ndarray]) -> Any:
-        """One rule: a draft of the operation that computes these entries."""
+        """One rule: a draft of the operation that computes these entries.
+
+        Independence comes first, so that products do not carry along what they are independent of.
+        """
         size = len(entries[0])
+        groups = self._groups(key)
+        if len(groups) > 1:
+            rows: np.ndarray | None = None
+            for group in groups:
+                some = self._supported([(key[j], entries[j]) for j in group])
+                if some is not None:
+                    rows = some if rows is None else np.intersect1d(rows, some)
+            if rows is not None:
+                entries = [e[rows] for e in entries]
+            if not len(entries[0]):
+                return Constant(np.zeros(size))
+            parts = [self.ask([key[j] for j in g], [entries[j] for j in g]) for g in groups]
+            return [Draft(1, tuple(parts), rows)]
+        if self.lines[key[0][0]].is_scalar:
+            return self._scalar(*key[0], entries[0])
         for k, (number, side) in enumerate(key):
-            line = self.lines[number]
             rest = [(key[j], entries[j]) for j in range(len(key)) if j != k]
-            if line.is_scalar:
-                if len(key) == 1:
-                    return self._scalar(number, side, entries[0])
-                one = self.ask([(number, side)], [entries[k]])
-                return [Draft(1, (one, self._asked(rest)), None)]
             drafts = self._opened(number, side, entries[k], rest)
             if drafts is not None:
                 return drafts
-        groups = self._groups(key)
-        if len(groups) > 1:
-            parts = [self.ask([key[j] for j in g], [entries[j] for j in g]) for g in groups]
-            return [Draft(1, tuple(parts), None)]
-        if len(key) == 1 and self.centred(key[0][0]):
+        if len(key) == 1 and self.is_centred[key[0][0]]:
             return Constant(np.zeros(size))
         if all(self._atom_is_linear(number) for number, _ in key):
             return self._wick(key, entries)
         return self._expectation(key, entries)
+
+    def _supported(self, pair: Sequence[tuple[Factor, np.ndarray]]) -> np.ndarray | None:
+        """The entries at which a product of two does not vanish for structural reasons; None if that is all of them."""
+        if len(pair) != 2 or any(self.sizes[f[0]] == 1 for f, _ in pair):
+            return None
+        ((a, _), e), ((b, _), d) = pair
+        kept = self.support.of(a, b)[e, d]
+        return None if kept.all() else np.flatnonzero(kept)
 
     def _asked(self, pairs: Sequence[tuple[Factor, np.ndarray]]) -> Ask:
         return self.ask([f for f, _ in pairs], [e for _, e in pairs])
@@ -267,13 +286,23 @@ class Tracer:
         """A line that is a combination or a product of others, opened; None for an atom."""
         line = self.lines[number]
 
-        def with_(
-            args: Sequence[int], rows: np.ndarray | None = None, places: Sequence[np.ndarray] = ()
-        ) -> tuple[Ask, ...]:
+        def draft(
+            weight: Any, args: Sequence[int], places: Sequence[np.ndarray], rows: np.ndarray | None = None
+        ) -> list[Draft]:
+            """weight * (product of these arguments, in the place of the line); nothing where that vanishes by independence."""
             kept = rest if rows is None else [(f, e[rows]) for f, e in rest]
-            scalars = [self.ask([(a, side)], [e]) for a, e in zip(args, places, strict=True) if self.lines[a].is_scalar]
             vectors = [((a, side), e) for a, e in zip(args, places, strict=True) if not self.lines[a].is_scalar] + kept
-            return (*scalars, *([self._asked(vectors)] if vectors else []))
+            if self._vanishes([f for f, _ in vectors]):
+                return []
+            scalars = [((a, side), e) for a, e in zip(args, places, strict=True) if self.lines[a].is_scalar]
+            some = self._supported(vectors)
+            if some is not None:
+                if not len(some):
+                    return []
+                rows = some if rows is None else rows[some]
+                vectors, scalars = ([(f, e[some]) for f, e in part] for part in (vectors, scalars))
+            asked = [self.ask([f], [e]) for f, e in scalars]
+            return [Draft(weight, (*asked, *([self._asked(vectors)] if vectors else [])), rows)]
 
         def place(a: int) -> np.ndarray:
             return broadcast_entries(at, self.shapes[number], self.shapes[a])
@@ -281,32 +310,37 @@ class Tracer:
         match line.op:
             case Apply(fn=Arithmetic(name="add" | "subtract" as name)):
                 a, b = line.args
-                sign = 1 if name == "add" else -1
-                return [Draft(1, with_([a], None, [place(a)]), None), Draft(sign, with_([b], None, [place(b)]), None)]
+                return draft(1, [a], [place(a)]) + draft(1 if name == "add" else -1, [b], [place(b)])
             case Apply(fn=Arithmetic(name="multiply")):
                 a, b = line.args
                 for c, other in ((a, b), (b, a)):
                     value = self._number(c)
                     if value is not None:
-                        return [Draft(value, with_([other], None, [place(other)]), None)]
-                return [Draft(1, with_([a, b], None, [place(a), place(b)]), None)]
+                        return draft(value, [other], [place(other)])
+                return draft(1, [a, b], [place(a), place(b)])
             case Apply(fn=Arithmetic(name="divide")):
                 a, b = line.args
-                return [Draft(1 / self._number(b), with_([a], None, [place(a)]), None)]
+                return draft(1 / self._number(b), [a], [place(a)])
             case Apply(fn=Arithmetic(name="power", exponent=k)):
                 (a,) = line.args
-                if k == 0:
-                    return [Draft(1, (self._asked(rest),) if rest else (), None)]
-                return [Draft(1, with_([a] * k, None, [place(a)] * k), None)]
+                return draft(1, [a] * k, [place(a)] * k)
             case Combine():
                 if self._is_input_product(line):
                     return None
-                out = []
+                out: list[Draft] = []
                 for a, places, rows, weights in linear_entries(self, line, at):
-                    out += self._weighted(a, places, rows, weights, with_, line)
+                    if isinstance(weights, tuple):  # entries of a scalar line
+                        out += draft(1, [a, weights[0]], [places, weights[1]], rows)
+                    elif weights is None:
+                        out += draft(1, [a], [places], rows)
+                    else:
+                        some = np.arange(len(places)) if rows is None else rows
+                        for w in np.unique(weights):
+                            chosen = weights == w
+                            out += draft(float(w), [a], [places[chosen]], some[chosen])
                 return out
             case Init(source=ConstantSource(value=value)):
-                return [Draft(value, (self._asked(rest),) if rest else (), None)]
+                return draft(value, [], [])
             case Init(source=NormalGroup(mean=mean) as group, index=index) if not isinstance(group, InputMatrix):
                 if index is not None and np.any(np.asarray(mean[index], dtype=float)):
                     raise UnsupportedOperation(
@@ -314,19 +348,14 @@ class Tracer:
                     )
         return None
 
-    def _weighted(self, a: int, places: Any, rows: Any, weights: Any, with_: Any, line: Line) -> list[Draft]:
-        """One argument of a linear map: entries, target rows, and a weight (or a scalar line's entries) for each."""
-        if isinstance(weights, tuple):  # entries of a scalar line
-            b, at = weights
-            return [Draft(1, with_([a, b], rows, [places, at]), rows)]
-        if weights is None:
-            return [Draft(1, with_([a], rows, [places]), rows)]
-        out = []
-        for w in np.unique(weights):
-            chosen = weights == w
-            some = np.arange(len(places)) if rows is None else rows
-            out.append(Draft(float(w), with_([a], some[chosen], [places[chosen]]), some[chosen]))
-        return out
+    def _vanishes(self, factors: Sequence[Factor]) -> bool:
+        """Whether one factor is centred and independent of all others."""
+        for k, (number, _) in enumerate(factors):
+            if self.is_centred[number]:
+                own = self.families[number]
+                if not any(own & self.families[other] for j, (other, _) in enumerate(factors) if j != k):
+                    return True
+        return False
 
     def _number(self, number: int) -> Any:
         """The value of a line that is one given number."""
@@ -448,7 +477,7 @@ class Tracer:
             else:
                 variables.append(((arg, side), where))
                 functions.append([(fn, 1)])
-        means = [None if self.centred(f[0]) else self.ask([f], [e]) for f, e in variables]
+        means = [None if self.is_centred[f[0]] else self.ask([f], [e]) for f, e in variables]
         covariances = []
         for i, (f, e) in enumerate(variables):
             for j in range(i, len(variables)):
