@@ -40,7 +40,15 @@ ORDER = [
         "spectra.build",
     ),
     *("backprop", "networks.layers", "networks.network", "networks"),
-    *("kernels", "kernels.plan", "kernels.entries", "kernels.trace", "kernels.pairs", "kernels.run"),
+    *(
+        "kernels",
+        "kernels.plan",
+        "kernels.entries",
+        "kernels.trace",
+        "kernels.pairs",
+        "kernels.simplify",
+        "kernels.run",
+    ),
     *("kernels.tangent", "kernels.gia", "kernels.entrywise", "kernels.api"),
     *("reproduce", "cli", "__main__"),
 ]

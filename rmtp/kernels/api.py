@@ -158,12 +158,9 @@ def _on_arrays(
 
 def _diagonal(traced: Traced, x: np.ndarray, wanted: Sequence[str], parametrization: str) -> dict[str, np.ndarray]:
     """Kernels of each input with itself, where covariances equal variances exactly and not up to rounding."""
-    plan = kernel_plan(traced, wanted, parametrization, 0)
-    side = Side(prepare(plan), x)
-    return {
-        name: np.array(np.broadcast_to(side.values[r.moment][..., 0, :], (*side.values[r.moment].shape[:-2], len(x))))
-        for name, r in plan.outputs
-    }
+    ready = prepare(kernel_plan(traced, wanted, parametrization, 0))
+    found = Side(ready, x).outputs()
+    return {name: np.array(np.broadcast_to(v, (*v.shape[:-1], len(x)))) for name, v in found.items()}
 
 
 def _put_equal(kernel: np.ndarray, same: np.ndarray, first: np.ndarray, second: np.ndarray | None) -> None:

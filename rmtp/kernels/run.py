@@ -8,7 +8,6 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from ..errors import RmtpError
 from ..instructions import Apply, Arithmetic, Combine, Input, Line, Parameter
@@ -16,33 +15,24 @@ from ..nonlinearity import Nonlinearity, values
 from ..ring import as_number
 from ..sample import ARITHMETIC, combine_arrays
 from .pairs import expectation, has_closed_form
-from .plan import CROSS, LEFT, RIGHT, Algebra, Constant, Expectation, Function, Given, Gram, Moment, Plan, Ref, Term
-
-
-@dataclass(frozen=True, eq=False)
-class Mixture:
-    """``matrix @ entries of one moment``: all terms of a sum that are linear in it."""
-
-    matrix: Any
-    moment: int
-    side: int
+from .plan import CROSS, LEFT, RIGHT, Constant, Expectation, Function, Given, Gram, Moment, Plan, Ref, Term
+from .simplify import Mixed, Mixture, refs, simplified
 
 
 @dataclass(frozen=True, eq=False)
 class Ready:
-    """A plan with its sparse matrices built, and the last use of every moment.
+    """A plan in its fast form, and how long every moment is needed.
 
     Attributes
     ----------
     plan : Plan
-    sums : dict
-        Moment -> mixtures and the terms that are left.
     wanted : frozenset
-        Moments of single inputs that pairs need.
+        Moments of single inputs that pairs or outputs need.
+    last : tuple
+        Per moment: the last one that uses it.
     """
 
     plan: Plan
-    sums: dict[int, tuple[tuple[Mixture, ...], tuple[Term, ...]]]
     wanted: frozenset[int]
     last: tuple[int, ...]
 
@@ -55,46 +45,18 @@ class Ready:
 
 
 def prepare(plan: Plan) -> Ready:
-    """Sparse matrices of a plan, and what has to be kept."""
-    sums = {
-        k: _mixed(moment.op, moment.size, plan)
-        for k, moment in enumerate(plan.moments)
-        if isinstance(moment.op, Algebra)
-    }
-    kept = {r.moment for m in plan.moments if m.cross for r in m.refs() if r.side != CROSS}
+    """The fast form of a plan, and what has to be kept."""
+    plan = simplified(plan)
+    used = [refs(m.op) for m in plan.moments]
+    kept = {r.moment for m, rs in zip(plan.moments, used, strict=True) if m.cross for r in rs if r.side != CROSS}
     kept |= {r.moment for _, r in plan.outputs if r.side != CROSS}
     last = list(range(len(plan.moments)))
-    for k, moment in enumerate(plan.moments):
-        for r in moment.refs():
+    for k, rs in enumerate(used):
+        for r in rs:
             last[r.moment] = max(last[r.moment], k)
     for _, r in plan.outputs:
         last[r.moment] = len(plan.moments)
-    return Ready(plan, sums, frozenset(kept), tuple(last))
-
-
-def _mixed(op: Algebra, size: int, plan: Plan) -> tuple[tuple[Mixture, ...], tuple[Term, ...]]:
-    """Terms with one factor and a number in front, as one sparse matrix per moment; single entries stay as they are."""
-    groups: dict[tuple[int, int], list[Term]] = {}
-    rest: list[Term] = []
-    for term in op.terms:
-        single = len(term.factors) == 1 and np.ndim(term.weight) == 0
-        if single and (size > 1 or term.rows is not None):
-            groups.setdefault((term.factors[0].moment, term.factors[0].side), []).append(term)
-        else:
-            rest.append(term)
-    mixtures = []
-    for (moment, side), terms in groups.items():
-        count = plan.moments[moment].size
-        rows, cols, data = [], [], []
-        for term in terms:
-            entries = term.factors[0].entries
-            at = np.arange(count) if entries is None else entries
-            rows.append(np.arange(len(at)) if term.rows is None else term.rows)
-            cols.append(at)
-            data.append(np.full(len(at), float(term.weight)))
-        matrix = sparse.csr_matrix((np.concatenate(data), (np.concatenate(rows), np.concatenate(cols))), (size, count))
-        mixtures.append(Mixture(matrix, moment, side))
-    return tuple(mixtures), tuple(rest)
+    return Ready(plan, frozenset(kept), tuple(last))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -171,7 +133,11 @@ class Side:
         with np.errstate(all="ignore"):
             for k, moment in enumerate(ready.plan.moments):
                 if k in needed and not moment.cross:
-                    self.values[k] = _evaluate(ready, k, moment, self.values, self, self)
+                    self.values[k] = _evaluate(moment, self.values, self, self)
+
+    def outputs(self) -> dict[str, np.ndarray]:
+        """The outputs of a plan of single inputs: axes (sweep, N) of each."""
+        return {name: _fetch(r, self.values, self, self, False)[..., 0, :] for name, r in self.ready.plan.outputs}
 
     def part(self, rows: slice) -> Side:
         """The same for some of the inputs."""
@@ -188,7 +154,7 @@ def _beneath(plan: Plan, roots: frozenset[int]) -> set[int]:
     needed = set(roots)
     for k in range(len(plan.moments) - 1, -1, -1):
         if k in needed:
-            needed.update(r.moment for r in plan.moments[k].refs())
+            needed.update(r.moment for r in refs(plan.moments[k].op))
     return needed
 
 
@@ -198,8 +164,8 @@ def tile(ready: Ready, left: Side, right: Side) -> dict[str, np.ndarray]:
     with np.errstate(all="ignore"):
         for k, moment in enumerate(ready.plan.moments):
             if moment.cross:
-                values[k] = _evaluate(ready, k, moment, values, left, right)
-                for r in moment.refs():
+                values[k] = _evaluate(moment, values, left, right)
+                for r in refs(moment.op):
                     if r.side == CROSS and ready.last[r.moment] == k:
                         values.pop(r.moment, None)
     return {name: _fetch(ref, values, left, right, True)[..., 0, :, :] for name, ref in ready.plan.outputs}
@@ -218,17 +184,15 @@ def _fetch(ref: Ref, values: dict[int, np.ndarray], left: Side, right: Side, cro
     return found[..., :, None] if ref.side == LEFT else found[..., None, :]
 
 
-def _evaluate(
-    ready: Ready, k: int, moment: Moment, values: dict[int, np.ndarray], left: Side, right: Side
-) -> np.ndarray:
+def _evaluate(moment: Moment, values: dict[int, np.ndarray], left: Side, right: Side) -> np.ndarray:
     cross = moment.cross
 
     def fetch(ref: Ref) -> np.ndarray:
         return _fetch(ref, values, left, right, cross)
 
     match moment.op:
-        case Algebra():
-            return _sum(ready, k, moment, fetch, cross)
+        case Mixed(mixtures=mixtures, terms=terms):
+            return _sum(mixtures, terms, moment.size, fetch, cross)
         case Gram(variance=variance, lines=lines, positions=positions):
             return _gram(variance, lines, positions, left, right, cross)
         case Given(line=line, positions=positions):
@@ -245,27 +209,33 @@ def _evaluate(
     raise AssertionError(moment.op)
 
 
-def _sum(ready: Ready, k: int, moment: Moment, fetch: Any, cross: bool) -> np.ndarray:
-    mixtures, terms = ready.sums[k]
+def _sum(mixtures: tuple[Mixture, ...], terms: tuple[Term, ...], size: int, fetch: Any, cross: bool) -> np.ndarray:
     total: np.ndarray | None = None
     for m in mixtures:
-        source = fetch(Ref(m.moment, m.side))
-        part = _mix(m.matrix, source, 2 if cross else 1)
+        part = _mix(m.matrix, fetch(Ref(m.moment, m.side)), 2 if cross else 1)
         total = part if total is None else total + part
     for term in terms:
         part = _weight(term.weight, 3 if cross else 2)
         if not term.factors:
-            part = part * np.ones((moment.size if term.rows is None else len(term.rows), *[1] * (1 + cross)))
+            part = part * np.ones((size if term.rows is None else len(term.rows), *[1] * (1 + cross)))
         for r in term.factors:
             part = part * fetch(r)
         if term.rows is not None:
-            placed = np.zeros((*part.shape[: -2 - cross], moment.size, *part.shape[-1 - cross :]))
-            np.add.at(np.moveaxis(placed, -2 - cross, 0), term.rows, np.moveaxis(part, -2 - cross, 0))
-            part = placed
+            part = _placed(part, term.rows, size, cross)
         total = part if total is None else total + part
     if total is None:
-        return np.zeros((moment.size, 1, 1) if cross else (moment.size, 1))
+        return np.zeros((size, 1, 1) if cross else (size, 1))
     return np.asarray(total)
+
+
+def _placed(part: np.ndarray, rows: np.ndarray, size: int, cross: bool) -> np.ndarray:
+    """Entries added into their rows."""
+    axis = -2 - cross
+    if size == 1:
+        return part.sum(axis=axis, keepdims=True)
+    out = np.zeros((*part.shape[:axis], size, *part.shape[axis + 1 :]))
+    np.add.at(np.moveaxis(out, axis, 0), rows, np.moveaxis(part, axis, 0))
+    return out
 
 
 def _weight(weight: Any, trailing: int) -> Any:
@@ -276,6 +246,8 @@ def _weight(weight: Any, trailing: int) -> Any:
 
 def _mix(matrix: Any, source: np.ndarray, trailing: int) -> np.ndarray:
     """matrix @ source along the axis of entries."""
+    if matrix.shape == (1, 1):
+        return float(matrix.data[0]) * source if matrix.nnz else 0.0 * source
     lead, tail = source.shape[: -1 - trailing], source.shape[-trailing:]
     flat = source.reshape(*lead, source.shape[-1 - trailing], -1)
     if not lead:
