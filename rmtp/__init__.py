@@ -5,7 +5,7 @@ from .backprop import Gradient, backprop
 from .eigenlaws import FreeCumulants, Moments, RTransform
 from .ensembles import Dim
 from .handles import Scalar, Vector, parameter
-from .kernels.api import nngp, nngp_ntk, ntk
+from .kernels.api import Kernel, kernel_function, nngp, nngp_ntk, ntk
 from .kernels.gia import gia_check
 from .language import (
     GOE,
@@ -49,6 +49,7 @@ __all__ = [
     "Gradient",
     "Haar",
     "Invariant",
+    "Kernel",
     "Law",
     "Matrix",
     "Mixture",
@@ -72,6 +73,7 @@ __all__ = [
     "gelu",
     "gia_check",
     "inv",
+    "kernel_function",
     "leaky_relu",
     "limit",
     "networks",

@@ -49,7 +49,7 @@ ORDER = [
         "kernels.simplify",
         "kernels.run",
     ),
-    *("kernels.tangent", "kernels.gia", "kernels.entrywise", "kernels.api"),
+    *("kernels.tangent", "kernels.gia", "kernels.entrywise", "kernels.store", "kernels.api"),
     *("reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}

@@ -60,7 +60,8 @@ class GIAReport:
     >>> net = lambda x: np.mean(rmtp.networks.dense(rmtp.networks.dense(x, n), n) ** 2)
     >>> print(rmtp.gia_check(net, (1,)))
     gradient independence is not guaranteed
-      the readout is not made of random weights of its own: line 4  c4 = mean((W1 @ N @ x)**2)
+      the readout is not made of random weights of its own: line 5  c5 = mean(v4**2)
+      a matrix meets its transpose on a vector that is not odd in the readout weights: line 8  v8 = W1.T @ v7  : n
     """
 
     simple: bool
