@@ -267,8 +267,12 @@ def _gram(
     a, b = left.given[lines[0]], right.given[lines[1]]
     a, b = (v.reshape(len(v), v.shape[1], -1) for v in (a, b))  # (input, channel, position)
     i, j = positions
-    first, second = a[:, :, i].transpose(2, 0, 1), b[:, :, j].transpose(2, 0, 1)  # (entry, input, channel)
-    out = first @ second.transpose(0, 2, 1) if cross else np.einsum("qnd,qnd->qn", first, second)
+    if cross and len(i) > max(a.shape[2], b.shape[2]):  # most pairs of positions: one product of everything
+        whole = np.tensordot(a, b, axes=([1], [1]))  # (input, position, input, position)
+        out = np.ascontiguousarray(whole.transpose(1, 3, 0, 2))[i, j]
+    else:
+        first, second = a[:, :, i].transpose(2, 0, 1), b[:, :, j].transpose(2, 0, 1)  # (entry, input, channel)
+        out = first @ second.transpose(0, 2, 1) if cross else np.einsum("qnd,qnd->qn", first, second)
     scale = _weight(variance, out.ndim)
     return np.asarray(scale * out)
 
