@@ -39,8 +39,16 @@ ORDER = [
         "spectra.free",
         "spectra.build",
     ),
-    *("backprop", "networks.layers", "networks.network", "networks"),
+    *("backprop", "networks.layers", "networks.network"),
     *("kernels", "kernels.plan", "kernels.entries", "kernels.trace", "kernels.pairs", "kernels.run", "kernels.api"),
+    *(
+        "networks.architecture",
+        "networks.evaluate",
+        "networks.tangents",
+        "networks.finite",
+        "networks.checks",
+        "networks",
+    ),
     *("reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}
