@@ -58,12 +58,13 @@ def spectral_names(ax: Any, law: Any) -> None:
 
 
 def deviations(ax: Any, curves: Mapping[str, tuple[Any, Any, Any]]) -> None:
-    """Deviations against widths with two standard errors, each over a dotted line of slope -1/2 through its last point."""
+    """Deviations against widths with two standard errors, each over a dotted line of slope -1/2 of its own height."""
     for k, (label, (widths, values, errors)) in enumerate(curves.items()):
         n, colour = np.array(widths, dtype=float), PALETTE[k % len(PALETTE)]
         d = numbers(values, widths, label)
         slope = "slope $-1/2$" if k == len(curves) - 1 else None
-        ax.plot(n, d[-1] * (n / n[-1]) ** -0.5, ":", color=colour, linewidth=1.6, label=slope)
+        height = np.exp(np.mean(np.log(d[d > 0] * n[d > 0] ** 0.5))) if np.any(d > 0) else np.nan
+        ax.plot(n, height * n**-0.5, ":", color=colour, linewidth=1.6, label=slope)
         marker = MARKERS[k % len(MARKERS)]
         ax.errorbar(n, d, 2 * numbers(errors, widths, label), fmt=marker, color=colour, capsize=4, label=label)
     ax.set_yscale("log")
