@@ -16,13 +16,10 @@ import numpy as np
 
 from .errors import BadParameter
 from .normal import Hat, Initial
-from .plotmarks import limit_line, numbers, short
+from .plotmarks import MARKERS, PALETTE, deviations, limit_line, numbers, short, spectral_names, stems
 from .sample import generator, positive, sample
 
-# Okabe & Ito's palette: distinct under every common colour blindness, and in grey
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY = "#777777"
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _CURVE_SAMPLES = 400_000
 _BINS = 600
 _SPECTRAL_POINTS = 400
@@ -271,10 +268,10 @@ def spectral_law(
             counts, edges = np.histogram(values, bins=_spectral_bins(values))
             _histogram(axes, counts, edges, total)
         _spectral_lines(axes, [(x, rho) for x, rho, _ in curves], label, line)
-        _stems(axes, law)
+        stems(axes, law)
         top = max([top, *(1.2 * float(np.max(rho[seen], initial=0.0)) for _, rho, seen in curves)])
         axes.set_ylim(0, top or 1.0)
-        _spectral_names(axes, law)
+        spectral_names(axes, law)
     return axes
 
 
@@ -329,7 +326,7 @@ def spectral_law_loglog(
             counts, edges = np.histogram(shown, bins=np.geomspace(shown.min(), shown.max(), _spectral_bins(values) + 1))
             _histogram(axes, counts, edges, total)
         _spectral_lines(axes, [(x, law.pdf(x)) for x in points], label, line)
-        _spectral_names(axes, law)
+        spectral_names(axes, law)
     return axes
 
 
@@ -384,30 +381,6 @@ def _spectral_lines(ax: Any, curves: list[tuple[np.ndarray, np.ndarray]], label:
         ax.plot(x, rho, **{"color": PALETTE[0], "label": label if k == 0 else None, **line})
 
 
-def _stems(ax: Any, law: Any) -> None:
-    heights = ax.get_xaxis_transform()  # x in data, height in shares of the axis
-    for k, atom in enumerate(law.atoms):
-        label = "atoms: height is mass" if k == 0 else None
-        ax.plot([atom.x, atom.x], [0, atom.mass], "-", color=PALETTE[1], linewidth=3, transform=heights, label=label)
-        ax.plot([atom.x], [atom.mass], "o", color=PALETTE[1], transform=heights, clip_on=False)
-        ax.annotate(
-            f"mass {atom.mass:.4g}", (atom.x, atom.mass), xycoords=heights, xytext=(8, -4), textcoords="offset points"
-        )  # fmt: skip
-    outliers = [o.x for o in getattr(law, "outliers", ())]
-    if outliers:
-        ax.plot(
-            outliers, np.full(len(outliers), 0.03), "v", color=PALETTE[2], ms=11, transform=heights, label="outliers"
-        )
-    ax.margins(x=0.06)
-
-
-def _spectral_names(ax: Any, law: Any) -> None:
-    ax.set_xlabel(law.label)
-    ax.set_ylabel("density" if law.edges else "mass")
-    if len(ax.get_legend_handles_labels()[0]) > 1:
-        ax.legend()
-
-
 # ---------------------------------------------------------------------------------------------
 # finite widths against limits
 
@@ -459,11 +432,34 @@ def plot_universality(checks: Mapping[str, Any], ax: Any = None) -> Any:
         limit_line(axes, first.limit)
         shift = np.linspace(-0.06, 0.06, len(checks)) if len(checks) > 1 else [0.0]
         for k, (law, v) in enumerate(checks.items()):
-            marker, colour = _MARKERS[k % len(_MARKERS)], PALETTE[k % len(PALETTE)]
+            marker, colour = MARKERS[k % len(MARKERS)], PALETTE[k % len(PALETTE)]
             n = np.array(v.widths) * np.exp(shift[k])
             axes.errorbar(n, v.mean, 2 * v.se, fmt=marker, color=colour, capsize=4, label=f"{law} entries")
         width_axis(axes, first.widths)
         axes.set_ylabel(short(first.expression) or "average")
+        axes.legend()
+    return axes
+
+
+def plot_kernel_deviation(curves: Mapping[str, tuple[Any, Any, Any]], ax: Any = None) -> Any:
+    """Relative deviations of kernels at finite width, both axes logarithmic, over lines of slope -1/2.
+
+    Parameters
+    ----------
+    curves : dict of (widths, deviations, standard errors)
+        By label; errors are drawn doubled.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    if not curves:
+        raise BadParameter("no deviations to plot", remedy="{label: (widths, deviations, errors)}")
+    with _axes(ax) as axes:
+        deviations(axes, curves)
+        width_axis(axes, sorted({int(n) for widths, _, _ in curves.values() for n in widths}))
+        axes.set_xlabel("width n")
         axes.legend()
     return axes
 
@@ -521,7 +517,7 @@ def plot_trajectory(
             axes.plot(steps, row, "--", color=colour[label], alpha=0.8, label=f"{label}: naive (no Z-Dot)")
         for k, (label, (means, errors)) in enumerate(finite.items()):
             rows = numbers(means, steps, label), 2 * numbers(errors, steps, label)
-            marker = _MARKERS[k % len(_MARKERS)]
+            marker = MARKERS[k % len(MARKERS)]
             axes.errorbar(steps, *rows, fmt=marker, color=colour[label], capsize=3, label=f"{label}: sampled ± 2 se")
         if log:
             axes.set_yscale("log")

@@ -148,7 +148,7 @@ def run(
     drawn: dict[int, np.ndarray] = dict(given or {})
     values: dict[int, Any] = {}
     outputs = set(program.outputs)
-    for number, (line, dead, spent) in enumerate(zip(program.lines, *_lifetimes(program), strict=True)):
+    for number, (line, dead, spent) in enumerate(zip(program.lines, *lifetimes(program), strict=True)):
         for source in _sources(line):
             if id(source) not in drawn:
                 drawn[id(source)] = draw(source, width, streams[id(source)], entries)
@@ -207,7 +207,7 @@ def draw(source: Source, width: int, rng: np.random.Generator, entries: str | No
             return float(cov.variance) ** 0.5 * rng.standard_normal((dim.size(width), len(cov)))
         case NormalGroup(dim=dim, mean=mean, cov=cov):
             normals = rng.standard_normal((dim.size(width), len(mean)))
-            return np.asarray(mean, dtype=float) + normals @ _root(np.array(cov, dtype=float)).T
+            return np.asarray(mean, dtype=float) + normals @ covariance_root(np.array(cov, dtype=float)).T
         case IIDSource(dim=dim, law=law):
             return law.draw(rng, dim.size(width))
         case ConstantSource(dim=dim, value=value):
@@ -215,7 +215,7 @@ def draw(source: Source, width: int, rng: np.random.Generator, entries: str | No
     raise AssertionError(source)
 
 
-def _root(cov: np.ndarray) -> np.ndarray:
+def covariance_root(cov: np.ndarray) -> np.ndarray:
     """R with R R.T = cov; cov may be singular, hence no Cholesky."""
     eigenvalues, vectors = np.linalg.eigh(cov)
     return vectors * np.sqrt(np.clip(eigenvalues, 0, None))
@@ -232,7 +232,7 @@ def _sources(line: Line) -> tuple[Source, ...]:
     return ()
 
 
-def _lifetimes(program: Program) -> tuple[list[set[int]], list[set[int]]]:
+def lifetimes(program: Program) -> tuple[list[set[int]], list[set[int]]]:
     """Per line: the lines that nothing uses after it, and the sources (by id) that are used for the last time."""
     seen: set[int] = set()
     used: set[int] = set()
@@ -278,7 +278,7 @@ def _value(line: Line, drawn: Mapping[int, np.ndarray], args: Sequence[Any], wid
             return ARITHMETIC[name](*args)
         case Apply(fn=Nonlinearity() as fn):
             shape = (() if line.dim is None else (line.dim.size(width),)) + tuple(size for _, size in line.axes)
-            return _broadcast(fn.name, fn.fn(*args), shape)  # a user's function may forget its argument
+            return broadcast_result(fn.name, fn.fn(*args), shape)  # a user's function may forget its argument
         case Average():
             return np.mean(args[0], axis=0)
         case Parameter(value=value):
@@ -290,7 +290,7 @@ def _value(line: Line, drawn: Mapping[int, np.ndarray], args: Sequence[Any], wid
     raise AssertionError(line.op)
 
 
-def _broadcast(name: str, value: Any, shape: tuple[int, ...]) -> Any:
+def broadcast_result(name: str, value: Any, shape: tuple[int, ...]) -> Any:
     value = np.asarray(value)
     if np.iscomplexobj(value):
         raise BadParameter(f"{name} returned complex numbers", remedy="a real function of real arrays")

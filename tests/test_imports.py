@@ -39,17 +39,12 @@ ORDER = [
         "spectra.free",
         "spectra.build",
     ),
-    *("backprop", "networks.layers", "networks.network", "networks"),
-    *(
-        "kernels",
-        "kernels.plan",
-        "kernels.entries",
-        "kernels.trace",
-        "kernels.pairs",
-        "kernels.simplify",
-        "kernels.run",
-    ),
-    *("kernels.tangent", "kernels.gia", "kernels.entrywise", "kernels.store", "kernels.api"),
+    *("backprop", "networks.layers", "networks.network", "networks.norms", "networks.recurrent"),
+    *("networks.attention", "networks.graphs", "networks.architectures", "networks.signal"),
+    *("kernels", "kernels.plan", "kernels.entries", "kernels.trace", "kernels.panels", "kernels.pairs"),
+    *("kernels.simplify", "kernels.run", "kernels.tangent", "kernels.gia", "kernels.entrywise", "kernels.store"),
+    *("kernels.api", "networks.architecture", "networks.evaluate", "networks.tangents", "networks.finite"),
+    *("networks.checks", "networks", "regression", "sklearn"),
     *("reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}
