@@ -21,7 +21,8 @@ ORDER = [
     *("powerseries", "cumulants", "ensembles", "laws", "instructions", "printing", "program"),
     *("shapes", "handles", "matrices", "language"),
     *("ring", "eigenlaws", "matrixlaws", "normal", "results", "formtext", "basis", "axes", "sweeps"),
-    *("expect.wick", "expect.pieces", "expect.piecewise", "expect.hermite", "expect.closed"),
+    *("expect.wick", "expect.pieces", "expect.piecewise", "expect.hermite", "expect.quadrants", "expect.closed"),
+    *("expect.products", "expect.orthants", "expect.mehler"),
     *("expect.integrand", "expect.closed_forms", "expect.quadrature", "expect.sobol"),
     *("expect.multiprecision", "expect.stein", "expect.engine"),
     *("arrays", "sample", "dyson", "dyson.copies", "dyson.linear", "dense", "plotmarks", "plots", "zlaw", "uses"),
@@ -40,7 +41,16 @@ ORDER = [
         "spectra.build",
     ),
     *("backprop", "networks.layers", "networks.network", "networks"),
-    *("kernels", "kernels.plan", "kernels.entries", "kernels.trace", "kernels.pairs", "kernels.run", "kernels.api"),
+    *(
+        "kernels",
+        "kernels.plan",
+        "kernels.entries",
+        "kernels.trace",
+        "kernels.panels",
+        "kernels.pairs",
+        "kernels.run",
+        "kernels.api",
+    ),
     *("reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}

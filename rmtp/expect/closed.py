@@ -73,8 +73,7 @@ def pairs(
     still = np.any(np.asarray(var_u) == 0) or np.any(np.asarray(var_v) == 0)
     for index in quadrants.blocks(shape):
         with np.errstate(all="ignore"):
-            variances = (quadrants.collapsed(x[index]) for x in (vu, vv))
-            at = quadrants.plane(np.atleast_1d(c[index]), *variances, still=bool(still))
+            at = quadrants.plane_at(index, c, vu, vv, bool(still))
             for k in list(known):
                 value = _on_plane(*functions[k], at)
                 if value is None:
@@ -302,7 +301,9 @@ def _single(phi: Nonlinearity, m: Array, v: Array) -> Array:
     z = math.sqrt(alpha) * m / np.where(std == 0, 1.0, std)
     opposite = (-1) ** k * minus
     if k == 0:
-        return quadrants.fold(plus, opposite, special.ndtr(z), special.ndtr(-z), 0.5, 0.5 * special.erf(z / math.sqrt(2)))
+        return quadrants.fold(
+            plus, opposite, special.ndtr(z), special.ndtr(-z), 0.5, 0.5 * special.erf(z / math.sqrt(2))
+        )
     even = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi) + 0.5 * z * special.erf(z / math.sqrt(2))
     return std * quadrants.fold(plus, opposite, _relu_mean(z), _relu_mean(-z), even, 0.5 * z)
 

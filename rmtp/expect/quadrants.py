@@ -118,6 +118,11 @@ def plane(c: Array, vu: Array, vv: Array, still: bool = False) -> Plane:
     return Plane(c, vu, vv, det)
 
 
+def plane_at(index: tuple[Any, ...], c: Array, vu: Array, vv: Array, still: bool) -> Plane:
+    """The geometry of one block of arrays of one shape, some of which may repeat along axes."""
+    return plane(np.atleast_1d(c[index]), collapsed(vu[index]), collapsed(vv[index]), still)
+
+
 def determinant(vu: Array, vv: Array, c: Array) -> Array:
     """vu vv - c^2, clipped at zero, to nearly full relative accuracy: both products are split exactly."""
     p, p_error = _exact_product(vu, vv)
