@@ -190,6 +190,7 @@ def _elu(alpha: Number, order: int) -> Nonlinearity:
         partials=(lambda: (_elu(alpha, order + 1),)) if smooth else None,
         kinks=(0.0,),
         jumps=() if smooth else (0.0,),
+        family=("onesided", Pieces((0,), ((-alpha,), (0, 1)) if order == 0 else ((0,), (int(order == 1),))), alpha, 1),
         mp=mp,
         latex=roman("elu") + "'" * order,
         params=(alpha,),

@@ -22,7 +22,7 @@ ORDER = [
     *("shapes", "handles", "matrices", "language"),
     *("ring", "eigenlaws", "matrixlaws", "normal", "results", "formtext", "basis", "axes", "sweeps"),
     *("expect.wick", "expect.pieces", "expect.piecewise", "expect.hermite", "expect.quadrants", "expect.closed"),
-    *("expect.products", "expect.orthants", "expect.mehler"),
+    *("expect.products", "expect.orthants", "expect.onesided", "expect.mehler"),
     *("expect.integrand", "expect.closed_forms", "expect.quadrature", "expect.sobol"),
     *("expect.multiprecision", "expect.stein", "expect.engine"),
     *("arrays", "sample", "dyson", "dyson.copies", "dyson.linear", "dense", "plotmarks", "plots", "zlaw", "uses"),

@@ -68,7 +68,7 @@ def pairs(
     """
     shape = np.broadcast_shapes(np.shape(cov), np.shape(var_u), np.shape(var_v))
     c, vu, vv = (np.broadcast_to(np.asarray(x, dtype=float), shape) for x in (cov, var_u, var_v))
-    known = [k for k, (f, g) in enumerate(functions) if f.family and g.family and f.arity == g.arity == 1]
+    known = [k for k, pair_ in enumerate(functions) if all(f.family and f.arity == 1 and not _beyond(f) for f in pair_)]
     out: list[Array | None] = [np.empty(shape) if k in known else None for k in range(len(functions))]
     still = np.any(np.asarray(var_u) == 0) or np.any(np.asarray(var_v) == 0)
     for index in quadrants.blocks(shape):
@@ -84,6 +84,11 @@ def pairs(
                     value = _at_rest(*functions[k], value, at)
                 out[k][index] = value.reshape(np.shape(out[k][index]))  # type: ignore[index]
     return [None if x is None else x[()] for x in out]
+
+
+def _beyond(f: Nonlinearity) -> bool:
+    """Families whose closed forms are accurate relative to the function only: `onesided` has them."""
+    return bool(f.family) and f.family[0] == "onesided"
 
 
 def _on_plane(phi: Nonlinearity, psi: Nonlinearity, at: quadrants.Plane) -> Array | None:
@@ -259,7 +264,7 @@ def single(phi: Nonlinearity, mean: ArrayLike, var: ArrayLike) -> Array | None:
     >>> float(single(ABS, 0.0, np.pi / 2)), float(single(COS, 0.0, 2.0) * np.e)
     (1.0, 1.0)
     """
-    if phi.arity != 1 or not (phi.family or phi.pieces):
+    if phi.arity != 1 or not (phi.family or phi.pieces) or _beyond(phi):
         return None
     m, v = np.broadcast_arrays(np.asarray(mean, dtype=float), np.asarray(var, dtype=float))
     if not phi.family:

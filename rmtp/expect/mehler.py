@@ -175,7 +175,7 @@ def pair(
     same = f is g and np.array_equal(mu, mv) and np.array_equal(su, sv)
     rho = cov / np.maximum(np.sqrt(su)[at_u], 1e-300)
     rho = rho / np.maximum(np.sqrt(sv)[at_v], 1e-300)
-    np.clip(rho, -1.0, 1.0, out=rho)
+    rho = np.clip(rho, -1.0, 1.0)
     size = np.abs(rho)
     value, settled = np.zeros(shape), np.zeros(shape, dtype=bool)
     order, counts = _budget(f, g, (mu, su), (mv, sv), size, tolerance, max_order)

@@ -36,6 +36,36 @@ def pieces_of(functions: Functions) -> Pieces | None:
     return total
 
 
+def single(p: Pieces, mean: Array, var: Array) -> Array:
+    """E p(u) for u ~ N(mean, var), var > 0, to a few roundings of sqrt(E p^2).
+
+    Examples
+    --------
+    >>> from rmtp.catalogue import RELU
+    >>> float(single(RELU.pieces, np.zeros(1), np.full(1, 2 * np.pi))[0])
+    1.0
+    """
+    m, v = np.broadcast_arrays(np.asarray(mean, dtype=float), np.asarray(var, dtype=float))
+    out = np.zeros(m.shape)
+    anchors = np.searchsorted([float(b) for b in p.breaks], m)
+    for anchor in np.unique(anchors):
+        chosen = anchors == anchor
+        mu, vu, std = m[chosen], v[chosen], np.sqrt(v[chosen])
+        base, tails = _expanded(p, int(anchor))
+        total: Array = np.zeros(mu.shape)
+        for k, a in enumerate(_centred(base, mu)):
+            if k % 2 == 0:
+                total = total + a * odd_factorial(k) * vu ** (k // 2)
+        with np.errstate(all="ignore"):
+            for tail in tails:
+                powers = _one_sided(tail.sign * (tail.at - mu) / std, len(tail.coefficients) - 1)
+                for k, b in enumerate(tail.coefficients):
+                    if b:
+                        total = total + b * std**k * powers[k]
+        out[chosen] = total
+    return out
+
+
 def pair(f: Pieces, g: Pieces, mu: Array, mv: Array, cov: Array, var_u: Array, var_v: Array) -> Array:
     """E f(u) g(v) for (u, v) ~ N((mu, mv), ((var_u, cov), (cov, var_v))).
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UnsupportedOperation
-from ..expect import closed, mehler, orthants, products
+from ..expect import closed, mehler, onesided, products
 from ..nonlinearity import Nonlinearity
 from . import panels
 from .panels import composite
@@ -98,9 +98,9 @@ def single(functions: Functions, mean: Any, var: Any) -> Any:
         if terms is not None:
             return products.single(terms, var)
     m, v = np.broadcast_arrays(0.0 if mean is None else np.asarray(mean, float), np.asarray(var, float))
-    pieces = orthants.pieces_of(functions)
-    if pieces is not None:
-        return _at_rest(closed.piecewise_poly(pieces.polys, pieces.breaks, (1,), m, v), functions, m, v)
+    known = onesided.onesided(functions)
+    if known is not None:
+        return _at_rest(onesided.single(known, m, np.where(v > 0, v, 1.0)), functions, m, v)
     distinct, at = np.unique(np.stack([m.ravel(), v.ravel()]), axis=1, return_inverse=True)
     return panels.one(functions, *distinct)[at.ravel()].reshape(m.shape)
 
@@ -127,12 +127,13 @@ def pair(first: Functions, other: Functions, means: Sequence[Any], cov: Any, var
         if terms[0] is not None and terms[1] is not None:
             return products.pair(terms[0], terms[1], cov, var_u, var_v)
     mu, mv = (0.0 if m is None else m for m in means)
-    pieces = orthants.pieces_of(first), orthants.pieces_of(other)
-    if pieces[0] is not None and pieces[1] is not None:
-        value = orthants.pair(pieces[0], pieces[1], mu, mv, cov, var_u, var_v)
-        return _degenerate(value, first, other, mu, mv, var_u, var_v)
     value, settled = np.zeros(shape), np.zeros(shape, dtype=bool)
-    if not panels.kinks(first) and not panels.kinks(other):
+    sides = onesided.onesided(first), onesided.onesided(other)
+    if sides[0] is not None and sides[1] is not None:
+        value, settled = onesided.pair(sides[0], sides[1], mu, mv, cov, var_u, var_v)
+        value = np.array(_degenerate(value, first, other, mu, mv, var_u, var_v))
+        settled = settled | (var_u == 0) | (var_v == 0)
+    elif not panels.kinks(first) and not panels.kinks(other):
         f = composite(first)
         g = f if tuple(first) == tuple(other) else composite(other)
         value, settled = mehler.pair(f, g, cov, var_u, var_v, mu, mv, _TOLERANCE)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import NotConverged
+from ..expect.onesided import onesided, single
 from ..expect.quadrants import determinant
 from ..nonlinearity import Nonlinearity
 from ..nonlinearity import values as values_of
@@ -65,15 +66,33 @@ def one(functions: Functions, mean: Array, var: Array) -> Array:
     return _settled(rule, len(mean), orders, lambda order: 3 * order * (1 + len(corners)))[0]
 
 
-def two(first: Functions, other: Functions, mu: Array, mv: Array, c: Array, vu: Array, vv: Array) -> Array:
-    """E f(u) g(v), flat arrays, vu > 0: u outside, v given u inside.
+def _size(functions: Functions, mean: Array, var: Array) -> Array:
+    """sqrt(E f^2), to a digit or two: what errors are relative to."""
+    corners = kinks(functions)
+    distinct, at = np.unique(np.stack([mean, var]), axis=1, return_inverse=True)
+    out = np.empty(distinct.shape[1])
+    for start in range(0, len(out), 1 << 12):
+        part = slice(start, start + (1 << 12))
+        m, std = distinct[0, part], np.sqrt(distinct[1, part])
+        t, w = _panels(corners, m, std, 24)
+        with np.errstate(all="ignore"):
+            out[part] = np.sqrt(np.sum(w * composite(functions)(m[:, None] + std[:, None] * t) ** 2, axis=-1))
+    return out[at.ravel()]
 
-    The inner order is settled first, at few outer nodes; then the outer one.
+
+def two(first: Functions, other: Functions, mu: Array, mv: Array, c: Array, vu: Array, vv: Array) -> Array:
+    """E f(u) g(v), flat arrays, vu > 0: u outside, v given u inside, in closed form where g is known to have one.
+
+    Otherwise the inner order is settled first, at few outer nodes; then the outer one.
     """
+    known = onesided(other)
+    if known is None and onesided(first) is not None:
+        return two(other, first, mv, mu, c, vv, vu)
     su = np.sqrt(vu)
     slope = c / su
     rest = np.sqrt(determinant(vu, vv, c)) / su
     f, g, corners, inner_corners = composite(first), composite(other), kinks(first), kinks(other)
+    norm = _size(first, mu, vu) * _size(other, mv, vv)
     cut = bool(corners or inner_corners)
     outer_orders = _PANEL_ORDERS if cut else _LINE_ORDERS
     inner_orders = _PANEL_ORDERS if inner_corners else _INNER_LEVELS
@@ -87,9 +106,12 @@ def two(first: Functions, other: Functions, mu: Array, mv: Array, c: Array, vu: 
             t, w = _line(order, len(k))
         outside = f(m[:, None] + a[:, None] * t)
         centre = n[:, None] + b[:, None] * t
-        if inner == 0:  # v is a function of u
+        if inner == 0:  # v is a function of u, or its expectation given u is known
             inside = g(centre)
-            mean, square = inside, inside**2
+            mean = inside
+            if known is not None and s.any():
+                spread = np.broadcast_to(s[:, None] ** 2, centre.shape)
+                mean = np.where(spread > 0, single(known, centre, np.where(spread > 0, spread, 1.0)), inside)
         else:
             spread = np.broadcast_to(s[:, None], centre.shape)
             if inner_corners:
@@ -97,12 +119,11 @@ def two(first: Functions, other: Functions, mu: Array, mv: Array, c: Array, vu: 
             else:
                 z, weight = _hermite(inner) if inner <= _HERMITE_UP_TO else _line(inner, 1)
             inside = g(centre[..., None] + spread[..., None] * z)
-            mean, square = np.sum(inside * weight, axis=-1), np.sum(inside**2 * weight, axis=-1)
-        norm = np.sqrt(np.sum(w * outside**2, axis=-1) * np.sum(w * square, axis=-1))
-        return np.sum(w * outside * mean, axis=-1), norm
+            mean = np.sum(inside * weight, axis=-1)
+        return np.sum(w * outside * mean, axis=-1), norm[k]
 
     inner_order = np.zeros(len(c), dtype=int)
-    spread_out = np.flatnonzero(rest > 0)
+    spread_out = np.flatnonzero((rest > 0) & (known is None))
     start = outer_orders[0]
 
     def inner_rule(order: int, k: Array) -> tuple[Array, Array]:
