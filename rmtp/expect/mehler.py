@@ -196,10 +196,12 @@ def _budget(
 ) -> tuple[int, tuple[int, int]]:  # fmt: skip
     """The order that settles all entries, or the last one; found with the extreme variances alone. 0: hopeless."""
     (mu, su), (mv, sv) = ((m[k], s[k]) for (m, s), k in ((u, _extremes(*u)), (v, _extremes(*v))))
-    largest, order, counts = float(np.max(size, initial=0.0)), 32, (129, 129)
+    largest, order, counts = float(np.max(size, initial=0.0)), 64, (129, 129)
+    same = f is g and np.array_equal(mu, mv) and np.array_equal(su, sv)
     while True:
         order = min(order, max_order)
-        a, b = expansion(f, mu, su, order, tolerance, counts[0]), expansion(g, mv, sv, order, tolerance, counts[1])
+        a = expansion(f, mu, su, order, tolerance, counts[0])
+        b = a if same else expansion(g, mv, sv, order, tolerance, counts[1])
         if not (a.fine and b.fine):
             return 0, counts
         counts = (a.nodes, b.nodes)

@@ -30,7 +30,7 @@ _LAYER = 8.0
 _CHUNK = 1 << 20  # function values at a time
 _PANEL_ORDERS = (16, 32, 64, 128, 256)
 _LINE_ORDERS = (65, 129, 257, 513, 1025, 2049)
-_INNER_LEVELS = (12, 24, 65, 129, 257, 513)  # Gauss-Hermite first: a narrow inner Gaussian needs no more
+_INNER_LEVELS = (3, 6, 12, 24, 65, 129, 257, 513)  # Gauss-Hermite first: a narrow inner Gaussian needs no more
 _HERMITE_UP_TO = 24
 
 
