@@ -424,6 +424,30 @@ def test_a_user_function_with_kinks():
     assert abs(value[2] - pairs.single(f, None, 0.25) ** 2) < 1e-11
 
 
+def test_a_kinked_function_by_its_series():
+    """Half a tanh is tanh of a relu: with its mirror image it makes tanh, at every pair of variances."""
+    half = [(user(lambda x: np.tanh(np.maximum(x, 0)), kinks=(0.0,), name="half"), 1)]
+    mirrored = [(user(lambda x: np.tanh(np.minimum(x, 0)), kinks=(0.0,), name="mirrored"), 1)]
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((30, 8)) + rng.standard_normal(8)
+    gram = x @ x.T / 8
+    v = np.diag(gram)
+    parts = [pairs.pair(f, g, NONE, gram, v[:, None], v) for f in (half, mirrored) for g in (half, mirrored)]
+    np.testing.assert_allclose(sum(parts), pairs.pair(*[ANALYTIC["tanh"]] * 2, NONE, gram, v[:, None], v), atol=1e-11)
+
+
+@pytest.mark.parametrize("var", [1.0, 12.0])
+def test_elu_of_arrays_and_of_numbers(var):
+    """At larger variances the exponential shift is refused, and the series and quadrature take over."""
+    f = [(ELU, 1)]
+    cov = var * np.linspace(-1, 1, 1001)
+    value = pairs.pair(f, f, NONE, cov, var, var)
+    for k in (0, 123, 500, 960, 1000):
+        assert abs(value[k] - pairs.pair(f, f, NONE, cov[k], var, var)) < 1e-11 * var
+    mirrored = [(user(lambda x: np.where(x < 0, x, -np.expm1(-np.maximum(x, 0))), kinks=(0.0,), name="-elu(-x)"), 1)]
+    np.testing.assert_allclose(pairs.pair(mirrored, mirrored, NONE, cov, var, var), value, atol=1e-11 * var)
+
+
 def test_a_kinked_and_a_smooth_function():
     """E relu(u) tanh(v) has the parity of tanh: E |u|/2 tanh(v) vanishes, and c/2 E tanh'(v) is left, by Stein."""
     cov = np.array([0.0, 0.3, 0.999, 1.0])

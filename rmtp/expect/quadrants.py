@@ -22,7 +22,7 @@ from ..nonlinearity import Nonlinearity, Number
 Array = Any
 
 _TAU = 2 * math.pi
-_BLOCK = 1 << 14  # entries: a handful of such arrays stays in the cache
+_BLOCK = 1 << 15  # entries: a handful of such arrays stays in the cache
 _CANCELLING = 0.02  # det / (vu vv) below which the plain difference has lost two digits
 _SMALL_ANGLE = 0.25
 _SIN_MINUS = tuple((-1) ** (k + 1) * 2 * k / math.factorial(2 * k + 1) for k in range(1, 9))
@@ -82,7 +82,7 @@ class Plane:
 
 
 def blocks(shape: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
-    """Indices that cut an array into parts of at most 2^14 entries, each a block of rows."""
+    """Indices that cut an array into parts of at most 2^15 entries, each a block of rows."""
     axis, inner = len(shape), 1
     while axis and inner * shape[axis - 1] <= _BLOCK:
         axis -= 1
@@ -191,9 +191,9 @@ def _quadrants(k: int, a: tuple[Number, Number], m: int, b: tuple[Number, Number
         if opposite == -same:  # odd: relative accuracy at small correlations
             return 2 * same / _TAU * at.rise
         if opposite == 0:
-            return same * (at.angle / _TAU)
+            return at.angle * (same / _TAU)
         if same == 0:
-            return opposite * (at.complement / _TAU)
+            return at.complement * (opposite / _TAU)
         return fold(same, opposite, at.angle / _TAU, at.complement / _TAU, 0.25, at.rise / _TAU)
     if m == 0:
         height = np.sqrt(at.vu / _TAU)
@@ -208,10 +208,11 @@ def _quadrants(k: int, a: tuple[Number, Number], m: int, b: tuple[Number, Number
 def _arcs(p: float, q: float, at: Plane) -> Array:
     """p P + q Q with 2 pi P = root + c angle and 2 pi Q = root - c complement."""
     if q == 0:
-        value = at.angle / _TAU  # divided first: rho = 1 gives half the variance exactly
+        value = at.angle * (1 / _TAU)  # at rho = 1 exactly 1/2
         value *= at.c
         value += at.root * (1 / _TAU)
-        value *= p
+        if p != 1:
+            value *= p
     else:
         value = at.c * ((p * at.angle - q * at.complement) / _TAU)
         value += at.root * ((p + q) / _TAU)

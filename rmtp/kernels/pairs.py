@@ -20,6 +20,7 @@ from .panels import composite
 
 Functions = Sequence[tuple[Nonlinearity, int]]
 
+_FEW = 500  # entries for which coefficients are not worth their while
 _TOLERANCE = 1e-12  # of the series, relative to sqrt(E f^2 E g^2)
 
 
@@ -133,10 +134,13 @@ def pair(first: Functions, other: Functions, means: Sequence[Any], cov: Any, var
         value, settled = onesided.pair(sides[0], sides[1], mu, mv, cov, var_u, var_v)
         value = np.array(_degenerate(value, first, other, mu, mv, var_u, var_v))
         settled = settled | (var_u == 0) | (var_v == 0)
-    elif not panels.kinks(first) and not panels.kinks(other):
+    left = np.count_nonzero(~settled)
+    if left and (left == settled.size or left > _FEW):
         f = composite(first)
         g = f if tuple(first) == tuple(other) else composite(other)
-        value, settled = mehler.pair(f, g, cov, var_u, var_v, mu, mv, _TOLERANCE)
+        kinks = panels.kinks(first), panels.kinks(other)
+        series, fine = mehler.pair(f, g, cov, var_u, var_v, mu, mv, _TOLERANCE, kinks=kinks)
+        value, settled = np.where(settled, value, series), settled | fine
     if not settled.all():
         arrays = (np.broadcast_to(np.asarray(x, float), shape)[~settled] for x in (mu, mv, cov, var_u, var_v))
         value[~settled] = _by_quadrature(first, other, *arrays)

@@ -32,6 +32,7 @@ _PANEL_ORDERS = (16, 32, 64, 128, 256)
 _LINE_ORDERS = (65, 129, 257, 513, 1025, 2049)
 _INNER_LEVELS = (3, 6, 12, 24, 65, 129, 257, 513)  # Gauss-Hermite first: a narrow inner Gaussian needs no more
 _HERMITE_UP_TO = 24
+_SAMPLE = 12
 
 
 def composite(functions: Functions) -> Callable[[Any], Any]:
@@ -85,6 +86,9 @@ def two(first: Functions, other: Functions, mu: Array, mv: Array, c: Array, vu: 
 
     Otherwise the inner order is settled first, at few outer nodes; then the outer one.
     """
+    if len(c) > _SAMPLE**2:  # what cannot be done is refused before the whole array has been tried
+        some = slice(None, None, len(c) // _SAMPLE)
+        two(first, other, *(x[some] for x in (mu, mv, c, vu, vv)))
     known = onesided(other)
     if known is None and onesided(first) is not None:
         return two(other, first, mv, mu, c, vv, vu)
