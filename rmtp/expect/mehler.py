@@ -26,6 +26,7 @@ _COARSE = 129
 _ORDERS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _MAX_NODES = 1 << 12
 _PANEL_NODES = (128, 192)  # a Hermite function of degree 256 has 256 zeros on all panels together
+_BLOCK = 1 << 14  # entries that stay in the cache while terms are added
 _CHUNK = 1 << 22  # function values at a time
 
 
@@ -318,7 +319,7 @@ def _horner(value: Array, rho: Array, a: Array, b: Array, degrees: Array) -> Non
     first = int(degrees[0])
     steps = range(int(degrees[-1]), first - 1, -stride)
     a, b = (np.broadcast_to(x, (len(x), *value.shape)) for x in (a, b))
-    for index in blocks(value.shape):
+    for index in blocks(value.shape, _BLOCK):
         r = rho[index]
         x = r * r if stride == 2 else r
         left, right = (collapsed(y[(slice(None), *index)]) for y in (a, b))

@@ -22,6 +22,7 @@ Array = Any
 Functions = Sequence[tuple[Nonlinearity, int]]
 
 _MAX_TERMS = 32
+_BLOCK = 1 << 14  # entries: dozens of such arrays are alive at once
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def pair(first: Sequence[Term], other: Sequence[Term], cov: Array, var_u: Array,
     c, vu, vv = (np.broadcast_to(np.asarray(x, dtype=float), shape) for x in (cov, var_u, var_v))
     still = bool(np.any(np.asarray(var_u) == 0) or np.any(np.asarray(var_v) == 0))
     out = np.zeros(shape)
-    for index in quadrants.blocks(shape):
+    for index in quadrants.blocks(shape, _BLOCK):
         with np.errstate(all="ignore"):
             at = quadrants.plane_at(index, c, vu, vv, still)
             value = sum(_term_pair(s, t, at) for s in first for t in other)

@@ -22,7 +22,7 @@ from ..nonlinearity import Nonlinearity, Number
 Array = Any
 
 _TAU = 2 * math.pi
-_BLOCK = 1 << 15  # entries: a handful of such arrays stays in the cache
+_BLOCK = 1 << 16  # entries: threads that change hands often lose more than the cache gives
 _CANCELLING = 0.02  # det / (vu vv) below which the plain difference has lost two digits
 _SMALL_ANGLE = 0.25
 _SIN_MINUS = tuple((-1) ** (k + 1) * 2 * k / math.factorial(2 * k + 1) for k in range(1, 9))
@@ -81,16 +81,16 @@ class Plane:
         return Plane(self.c, self.vv, self.vu, self.det)
 
 
-def blocks(shape: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
-    """Indices that cut an array into parts of at most 2^15 entries, each a block of rows."""
+def blocks(shape: tuple[int, ...], limit: int = _BLOCK) -> Iterator[tuple[Any, ...]]:
+    """Indices that cut an array into parts of at most `limit` entries, each a block of rows."""
     axis, inner = len(shape), 1
-    while axis and inner * shape[axis - 1] <= _BLOCK:
+    while axis and inner * shape[axis - 1] <= limit:
         axis -= 1
         inner *= shape[axis]
     if axis == 0:
         yield ()
         return
-    step = max(1, _BLOCK // max(inner, 1))
+    step = max(1, limit // max(inner, 1))
     for lead in np.ndindex(*shape[: axis - 1]):
         for start in range(0, shape[axis - 1], step):
             yield (*lead, slice(start, start + step))
