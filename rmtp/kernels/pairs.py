@@ -1,28 +1,27 @@
 """Expectations of functions of one or two Gaussians, for whole arrays of covariances.
 
-Closed forms first (`expect.closed`); then Mehler's series for smooth functions, whose coefficients are computed once per
-distinct variance; then Gauss panels in two dimensions, split at kinks, refined until two orders agree.
+Closed forms first, of single functions, of products of polynomials with Gaussians and erf, of piecewise polynomials; then
+Mehler's series for smooth functions, whose coefficients are computed once per distinct variance; then quadrature, for the
+entries that are left.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..errors import NotConverged, UnsupportedOperation
-from ..expect import closed, hermite
+from ..errors import UnsupportedOperation
+from ..expect import closed, mehler, onesided, products
 from ..nonlinearity import Nonlinearity
-from ..nonlinearity import values as values_of
+from . import panels
+from .panels import composite
 
 Functions = Sequence[tuple[Nonlinearity, int]]
 
-RTOL = 1e-11
-_REACH = 10.0  # standard deviations; beyond lies 1e-23 of the mass
-_ORDERS = (16, 32, 64, 128, 256, 512)
-_CHUNK = 1 << 21  # function values at a time
+_FEW = 500  # entries for which coefficients are not worth their while
+_TOLERANCE = 1e-12  # of the series, relative to sqrt(E f^2 E g^2)
 
 
 def expectation(functions: Sequence[Functions], means: Sequence[Any], second: dict[tuple[int, int], Any]) -> Any:
@@ -66,144 +65,131 @@ def expectation(functions: Sequence[Functions], means: Sequence[Any], second: di
 
 def has_closed_form(functions: Sequence[Functions], means: Sequence[Any]) -> bool:
     """Whether `expectation` needs no quadrature."""
+    if any(m is not None for m in means):
+        return (
+            len(functions) == 1 and _is_plain(functions[0]) and closed.single(functions[0][0][0], 0.5, 1.0) is not None
+        )
+    if all(products.terms(f) is not None for f in functions):
+        return True
     if len(functions) == 1:
-        return single_closed(functions[0], None if means[0] is None else 0.0, 1.0) is not None
-    if any(m is not None for m in means) or any(len(f) > 1 or f[0][1] > 1 for f in functions):
-        return False
-    return closed.pair(functions[0][0][0], functions[1][0][0], 0.5, 1.0, 1.0) is not None
+        return _single_closed(functions[0], None, np.ones(())) is not None
+    plain = all(map(_is_plain, functions))
+    return plain and closed.pair(functions[0][0][0], functions[1][0][0], 0.5, 1.0, 1.0) is not None
 
 
-def single_closed(functions: Functions, mean: Any, var: Any) -> Any:
+def _single_closed(functions: Functions, mean: Any, var: Any) -> Any:
     """E f(u) in closed form, f being one function, or a product of two of a centred u; else None."""
-    if len(functions) == 1 and functions[0][1] == 1:
+    if _is_plain(functions):
         return closed.single(functions[0][0], 0.0 if mean is None else mean, var)
     if mean is None and len(functions) == 2 and all(power == 1 for _, power in functions):
         return closed.pair(functions[0][0], functions[1][0], var, var, var)
     return None
 
 
+def together(
+    functions: Sequence[tuple[Functions, Functions]], means: Sequence[Any], cov: Any, var_u: Any, var_v: Any
+) -> list[Any]:
+    """Several `pair` at the same covariances: closed forms share their angle.
+
+    Examples
+    --------
+    >>> from rmtp.catalogue import RELU, STEP
+    >>> value, slope = together([([(f, 1)], [(f, 1)]) for f in (RELU, STEP)], (None, None), 0.0, 1.0, 1.0)
+    >>> round(float(value * 2 * np.pi), 12), float(slope)
+    (1.0, 0.25)
+    """
+    out: list[Any] = [None] * len(functions)
+    if means[0] is None and means[1] is None:
+        plain = [k for k, (f, g) in enumerate(functions) if _is_plain(f) and _is_plain(g)]
+        found = closed.pairs([(functions[k][0][0][0], functions[k][1][0][0]) for k in plain], cov, var_u, var_v)
+        for k, value in zip(plain, found, strict=True):
+            out[k] = value
+    return [
+        pair(f, g, means, cov, var_u, var_v) if value is None else value
+        for value, (f, g) in zip(out, functions, strict=True)
+    ]
+
+
 def single(functions: Functions, mean: Any, var: Any) -> Any:
     """E f(u) for u ~ N(mean, var)."""
     var = np.maximum(var, 0.0)
-    value = single_closed(functions, mean, var)
+    value = _single_closed(functions, mean, var)
     if value is not None:
         return value
+    if mean is None:
+        terms = products.terms(functions)
+        if terms is not None:
+            return products.single(terms, var)
     m, v = np.broadcast_arrays(0.0 if mean is None else np.asarray(mean, float), np.asarray(var, float))
-    flat = np.stack([m.ravel(), v.ravel()])
-    distinct, at = np.unique(flat, axis=1, return_inverse=True)
-    value = _adaptive(lambda order, k: _one(functions, distinct[0][k], distinct[1][k], order), distinct.shape[1], 2)
-    return value[at.ravel()].reshape(m.shape)
+    known = onesided.onesided(functions)
+    if known is not None:
+        return _at_rest(onesided.single(known, m, np.where(v > 0, v, 1.0)), functions, m, v)
+    distinct, at = np.unique(np.stack([m.ravel(), v.ravel()]), axis=1, return_inverse=True)
+    return panels.one(functions, *distinct)[at.ravel()].reshape(m.shape)
 
 
 def pair(first: Functions, other: Functions, means: Sequence[Any], cov: Any, var_u: Any, var_v: Any) -> Any:
-    """E f(u) g(v)."""
-    plain = len(first) == len(other) == 1 and first[0][1] == other[0][1] == 1
+    """E f(u) g(v); means None, None when both are centred.
+
+    Examples
+    --------
+    >>> from rmtp.catalogue import TANH
+    >>> value = pair([(TANH, 1)], [(TANH, 1)], (None, None), np.array([0.5, -0.5, 0.0]), 1.0, 2.0)
+    >>> bool(abs(value[0] + value[1]) < 1e-15), float(value[2])
+    (True, 0.0)
+    """
     centred = means[0] is None and means[1] is None
-    if plain and centred:
+    if centred and _is_plain(first) and _is_plain(other):
         value = closed.pair(first[0][0], other[0][0], cov, var_u, var_v)
         if value is not None:
             return value
-    f, g = composite(first), composite(other)
-    shape = np.broadcast_shapes(*(np.shape(x) for x in (cov, var_u, var_v)))
-    if centred and not _kinks(first) and not _kinks(other):
-        try:
-            # the series relative to its own size: coefficients per distinct variance, so data of one norm cost nothing
-            return hermite.pair(
-                f, g, cov, np.broadcast_to(var_u, shape), np.broadcast_to(var_v, shape), RTOL, max_order=120
-            )[0]
-        except NotConverged:
-            pass
-    mu, mv = (np.broadcast_to(0.0 if m is None else m, shape).ravel() for m in means)
-    c, vu, vv = (np.broadcast_to(np.asarray(x, float), shape).ravel() for x in (cov, var_u, var_v))
-    vu, vv = np.maximum(vu, 0.0), np.maximum(vv, 0.0)
-    value = _adaptive(lambda order, k: _two(first, other, mu[k], mv[k], c[k], vu[k], vv[k], order), len(c), order_of=2)
-    return value.reshape(shape)
+    shape = np.broadcast_shapes(*(np.shape(x) for x in (cov, var_u, var_v, *means) if x is not None))
+    var_u, var_v = np.maximum(var_u, 0.0), np.maximum(var_v, 0.0)
+    if centred:
+        terms = products.terms(first), products.terms(other)
+        if terms[0] is not None and terms[1] is not None:
+            return products.pair(terms[0], terms[1], cov, var_u, var_v)
+    mu, mv = (0.0 if m is None else m for m in means)
+    value, settled = np.zeros(shape), np.zeros(shape, dtype=bool)
+    sides = onesided.onesided(first), onesided.onesided(other)
+    if sides[0] is not None and sides[1] is not None:
+        value, settled = onesided.pair(sides[0], sides[1], mu, mv, cov, var_u, var_v)
+        value = np.array(_degenerate(value, first, other, mu, mv, var_u, var_v))
+        settled = settled | (var_u == 0) | (var_v == 0)
+    left = np.count_nonzero(~settled)
+    if left and (left == settled.size or left > _FEW):
+        f = composite(first)
+        g = f if tuple(first) == tuple(other) else composite(other)
+        kinks = panels.kinks(first), panels.kinks(other)
+        series, fine = mehler.pair(f, g, cov, var_u, var_v, mu, mv, _TOLERANCE, kinks=kinks)
+        value, settled = np.where(settled, value, series), settled | fine
+    if not settled.all():
+        arrays = (np.broadcast_to(np.asarray(x, float), shape)[~settled] for x in (mu, mv, cov, var_u, var_v))
+        value[~settled] = _by_quadrature(first, other, *arrays)
+    return value
 
 
-def composite(functions: Functions) -> Callable[[Any], Any]:
-    """The product of functions of one variable."""
-
-    def f(x: Any) -> Any:
-        total: Any = 1.0
-        for fn, power in functions:
-            total = total * values_of(fn, x) ** power
-        return total
-
-    return f
+def _is_plain(functions: Functions) -> bool:
+    return len(functions) == 1 and functions[0][1] == 1
 
 
-def _kinks(functions: Functions) -> list[float]:
-    return sorted({float(k) for fn, _ in functions for k in fn.kinks})
-
-
-def _adaptive(rule: Callable[[int, np.ndarray], np.ndarray], size: int, order_of: int) -> np.ndarray:
-    """A rule at doubled orders until two agree, entry by entry."""
-    out = np.zeros(size)
-    open_ = np.arange(size)
-    before: np.ndarray | None = None
-    for order in _ORDERS:
-        block = max(1, _CHUNK // (4 * order**order_of))
-        now = (
-            np.concatenate([rule(order, open_[k : k + block]) for k in range(0, len(open_), block)])
-            if len(open_)
-            else out
-        )
-        if before is not None:
-            size_ = np.maximum(np.abs(now), 1e-3 * np.max(np.abs(now), initial=0.0))
-            done = np.abs(now - before) <= RTOL * size_
-            out[open_[done]] = now[done]
-            open_, now = open_[~done], now[~done]
-        before = now
-        if not len(open_):
-            return out
-    raise NotConverged(
-        f"{len(open_)} expectations of {order_of - 1 or 1} dimensions did not settle at order {_ORDERS[-1]}",
-        remedy="smaller variances, or kinks= of rmtp.elementwise",
-    )
-
-
-def _panels(kinks: Sequence[float], mean: np.ndarray, std: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and Gaussian weights in units of the standard deviation, split where a kink lies; axes (entry, node)."""
-    x, w = np.polynomial.legendre.leggauss(order)
-    safe = np.where(std > 0, std, 1.0)
-    ends = [np.full(mean.shape, -_REACH)]
-    ends += [np.clip((k - mean) / safe, -_REACH, _REACH) for k in kinks]
-    ends.append(np.full(mean.shape, _REACH))
-    if not kinks:
-        ends.insert(1, np.zeros(mean.shape))
-    nodes, weights = [], []
-    for a, b in itertools.pairwise(ends):
-        half = 0.5 * (b - a)
-        t = 0.5 * (a + b)[..., None] + half[..., None] * x
-        nodes.append(t)
-        weights.append(half[..., None] * w * np.exp(-0.5 * t * t) / np.sqrt(2 * np.pi))
-    return np.concatenate(nodes, axis=-1), np.concatenate(weights, axis=-1)
-
-
-def _one(functions: Functions, mean: np.ndarray, var: np.ndarray, order: int) -> np.ndarray:
-    std = np.sqrt(var)
-    t, w = _panels(_kinks(functions), mean, std, order)
-    return np.sum(w * composite(functions)(mean[:, None] + std[:, None] * t), axis=-1)
-
-
-def _two(
-    first: Functions,
-    other: Functions,
-    mu: np.ndarray,
-    mv: np.ndarray,
-    c: np.ndarray,
-    vu: np.ndarray,
-    vv: np.ndarray,
-    order: int,
+def _by_quadrature(
+    first: Functions, other: Functions, mu: np.ndarray, mv: np.ndarray, c: np.ndarray, vu: np.ndarray, vv: np.ndarray
 ) -> np.ndarray:
-    """u outside, v given u inside, each split at its kinks."""
-    su = np.sqrt(vu)
-    slope = np.divide(c, su, out=np.zeros_like(c), where=su > 0)
-    rest = np.sqrt(np.maximum(vv - slope**2, 0.0))
-    t, w = _panels(_kinks(first), mu, su, order)
-    outer = composite(first)(mu[:, None] + su[:, None] * t)
-    centre = mv[:, None] + slope[:, None] * t
-    spread = np.broadcast_to(rest[:, None], centre.shape)
-    s, inner = _panels(_kinks(other), centre, spread, order)
-    values = composite(other)(centre[..., None] + spread[..., None] * s)
-    return np.sum(w * outer * np.sum(inner * values, axis=-1), axis=-1)
+    moving = (vu > 0) & (vv > 0)
+    value = np.zeros(c.shape)
+    if moving.any():
+        value[moving] = panels.two(first, other, *(x[moving] for x in (mu, mv, c, vu, vv)))
+    return _degenerate(value, first, other, mu, mv, vu, vv)
+
+
+def _degenerate(value: Any, first: Functions, other: Functions, mu: Any, mv: Any, var_u: Any, var_v: Any) -> Any:
+    """Where one variable is a number, its function's value times the expectation of the other."""
+    for f, g, m, n, var, rest in ((first, other, mu, mv, var_u, var_v), (other, first, mv, mu, var_v, var_u)):
+        if np.any(np.asarray(var) == 0):
+            value = np.where(var == 0, composite(f)(np.asarray(m, float)) * single(g, n, rest), value)
+    return value
+
+
+def _at_rest(value: Any, functions: Functions, mean: np.ndarray, var: np.ndarray) -> Any:
+    return np.where(var == 0, composite(functions)(mean), value) if np.any(var == 0) else value
