@@ -70,7 +70,8 @@ def combine(kind: str, detail: tuple[Any, ...], args: Sequence[Any]) -> Any:
             index, shape = detail
             zero = Form({}) if isinstance(arrays[0].ravel()[0], Form) else 0
             out = _fill(shape, lambda _: zero)
-            out[tuple(slice(*d) if isinstance(d, tuple) else d for d in index)] = arrays[0]
+            # [()] takes the form out of an array without axes, which would be stored as an array inside the array
+            out[tuple(slice(*d) if isinstance(d, tuple) else d for d in index)] = arrays[0][()]
         case "sum":
             (at,) = detail
             moved = np.moveaxis(arrays[0], at, -1)

@@ -39,7 +39,8 @@ ORDER = [
         "spectra.free",
         "spectra.build",
     ),
-    *("backprop", "networks.layers", "networks.network", "networks"),
+    *("backprop", "networks.layers", "networks.network", "networks.norms", "networks.recurrent"),
+    *("networks.attention", "networks.graphs", "networks.architectures", "networks"),
     *(
         "kernels",
         "kernels.plan",
