@@ -8,7 +8,7 @@ import numpy as np
 
 from ..catalogue import SQRT
 from ..errors import BadParameter
-from ..handles import Vector, apply
+from ..handles import Node, Vector, apply
 from .layers import check_vector
 
 
@@ -85,8 +85,8 @@ def rms_norm(x: Vector, epsilon: Any = 0) -> Vector:
 
 
 def _check_epsilon(epsilon: Any) -> None:
-    if not np.all(np.isfinite(epsilon)) or np.any(np.asarray(epsilon) < 0):
-        raise BadParameter(f"epsilon={epsilon!r}", remedy="a number >= 0")
+    if not isinstance(epsilon, Node) and not (np.ndim(epsilon) == 0 and 0 <= epsilon < np.inf):
+        raise BadParameter(f"epsilon={epsilon!r}", remedy="a number >= 0, or rmtp.parameter(values) for a sweep")
 
 
 __all__ = ["layer_norm", "rms_norm"]
