@@ -76,6 +76,7 @@ LAYERS = {
         lambda x: readout(nets.self_attention(relu(dense(x, n)), m, attention=nets.linear_scores, mask=CAUSAL)),
         S,
     ),
+    "attention, many heads": (lambda x: readout(nets.many_headed_attention(relu(dense(x, n)), n, mask=CAUSAL)), S),
     "attention twice": (lambda x: readout(nets.self_attention(nets.self_attention(dense(x, n), n), n)), S),
     "embedding": (lambda x: readout(relu(nets.embedding(x, n, 1.3))), S),
     "positional": (lambda x: readout(relu(nets.positional(dense(x, n), 0.7))), S),

@@ -120,6 +120,13 @@ NETS = {
     "attention_softmax": layers(D, relu, lambda x: attention(x, 0.2), relu, nets.global_pool),
     "attention_heads": layers(D, relu, lambda x: attention(x, heads=3), relu),
     "attention_linear": layers(D, relu, lambda x: attention(x, attention=nets.linear_scores), relu, nets.global_pool),
+    "attention_many_heads": layers(
+        D,
+        relu,
+        lambda x: nets.many_headed_attention(x, n, 1.3, 0.9, 0.2, query_std=0.7, key_std=1.2),
+        relu,
+        nets.global_pool,
+    ),
     "transformer": transformer_nt,
     "aggregate": layers(D, relu, lambda x: nets.graph_conv(x, A.T, n, 1.3, 0.2), erf, nets.global_pool),
 }

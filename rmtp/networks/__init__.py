@@ -1,7 +1,7 @@
 """Networks as functions: layers, ready architectures, finite networks."""
 
 from .architectures import cnn, mlp, recurrent_network, resnet, transformer
-from .attention import linear_scores, scores, self_attention, softmax
+from .attention import linear_scores, many_headed_attention, scores, self_attention, softmax
 from .graphs import embedding, graph_conv, positional
 from .layers import (
     Output,
@@ -33,6 +33,7 @@ __all__ = [
     "linear",
     "linear_scores",
     "lstm",
+    "many_headed_attention",
     "mlp",
     "pool",
     "positional",

@@ -1,7 +1,8 @@
 """Attention whose scores converge: averages over the width of products of keys and queries.
 
 Rejected: scores ``q_p . k_q / sqrt(n)`` with independent matrices. They stay random, so with finitely many heads the output is
-not Gaussian and the program not one of the language; infinitely many heads (Hron et al. 2020, 2006.10540) are a third limit.
+not Gaussian and the program not one of the language. With infinitely many heads and linear scores every head is one coordinate
+of `many_headed_attention`; with softmax scores no closed form is known (Hron et al. 2020, 2006.10540).
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def self_attention(
 
     Notes
     -----
-    TP II (2006.14548), Appendix D; Hron et al. 2020 (2006.10540), section 3, the d^-1 scaling. Scores scaled by
+    TP II (2006.14548), Appendix D; Hron et al. 2020 (2006.10540), with scores scaled by 1 / width. Scores scaled by
     1 / sqrt(width) with independent keys and queries are not a program of the language: they stay random.
 
     Examples
@@ -123,6 +124,60 @@ def self_attention(
         term = linear(mixed, width, out_std, share=heads)
         total = term if total is None else total + term
     return bias(total, bias_std)
+
+
+def many_headed_attention(
+    x: Vector,
+    width: Dim,
+    value_std: Any = 1,
+    out_std: Any = 1,
+    bias_std: Any = 0,
+    *,
+    query_std: Any = 1,
+    key_std: Any = 1,
+    mask: Any = None,
+) -> Vector:
+    """Linear self-attention with infinitely many heads, scores ``q . k / sqrt(width)`` of independent matrices.
+
+    Law: ``y_q = O ((Q x_q) * sum_p (K x_p) * (V x_p)) + b``, all four matrices independent. A coordinate of the product has
+    the covariance and the tangent kernel of a head.
+
+    Parameters
+    ----------
+    x : Vector (width', T)
+    width : Dim
+    value_std, out_std, bias_std, query_std, key_std : number
+    mask : array (T, T), optional
+        1 where a query (row) may look at a key (column), 0 elsewhere.
+
+    Returns
+    -------
+    Vector (width, T)
+
+    Raises
+    ------
+    AxisError
+        If x is not a sequence.
+    BadParameter
+        If the mask is not 0 and 1, leaves a query nothing to look at, or does not fit.
+
+    Notes
+    -----
+    The limit of Hron et al. 2020 (2006.10540) with identity attention: NNGP and NTK agree. A finite network of this form is
+    not an attention layer with finitely many heads.
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> n, nets = rmtp.Dim("n"), rmtp.networks
+    >>> net = lambda x: rmtp.readout(nets.many_headed_attention(nets.dense(x, n), n)[:, 0])
+    >>> rmtp.nngp(net, [[[1.0], [2.0]]]).round(12)  # K_00 * sum_pq K_pq**2 = 1 * (1 + 4 + 4 + 16)
+    array([[25.]])
+    """
+    size = length(check_vector(x, "many_headed_attention"), "many_headed_attention")
+    seen = np.ones((size, size)) if mask is None else _mask(mask, size)
+    queries, keys, values = (linear(x, width, std) for std in (query_std, key_std, value_std))
+    return bias(linear(queries * ((keys * values) @ seen.T), width, out_std), bias_std)
 
 
 def scores(queries: Vector, keys: Vector | None = None) -> Scalar:
@@ -161,4 +216,4 @@ def _mask(mask: Any, size: int) -> np.ndarray:
     return array.astype(float)
 
 
-__all__ = ["linear_scores", "scores", "self_attention", "softmax"]
+__all__ = ["linear_scores", "many_headed_attention", "scores", "self_attention", "softmax"]
