@@ -70,8 +70,8 @@ def combine(kind: str, detail: tuple[Any, ...], args: Sequence[Any]) -> Any:
             index, shape = detail
             zero = Form({}) if isinstance(arrays[0].ravel()[0], Form) else 0
             out = _fill(shape, lambda _: zero)
-            place = tuple(slice(*d) if isinstance(d, tuple) else d for d in index)
-            out[place] = arrays[0] if arrays[0].ndim else arrays[0][()]  # one place would hold the 0-d array itself
+            # [()] takes the form out of an array without axes, which would be stored as an array inside the array
+            out[tuple(slice(*d) if isinstance(d, tuple) else d for d in index)] = arrays[0][()]
         case "sum":
             (at,) = detail
             moved = np.moveaxis(arrays[0], at, -1)

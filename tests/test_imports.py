@@ -41,6 +41,7 @@ ORDER = [
         "spectra.build",
     ),
     *("backprop", "networks.layers", "networks.network", "networks.norms", "networks.recurrent"),
+    *("backprop", "networks.layers", "networks.network", "networks.norms", "networks.recurrent"),
     *("networks.attention", "networks.graphs", "networks.architectures", "networks.signal"),
     *("kernels", "kernels.plan", "kernels.entries", "kernels.trace", "kernels.panels", "kernels.pairs"),
     *("kernels.simplify", "kernels.run", "kernels.tangent", "kernels.gia", "kernels.entrywise", "kernels.store"),

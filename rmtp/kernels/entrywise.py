@@ -13,7 +13,7 @@ import numpy as np
 
 from ..axes import stacked
 from ..backprop import InputUse, MatrixUse, Use, VectorUse
-from ..handles import Node, Scalar
+from ..handles import Node, Scalar, parameter
 from ..instructions import InputMatrix, NormalGroup, Parameter
 from ..limit import limit
 from ..networks.network import Traced
@@ -66,8 +66,14 @@ def entrywise(
     out = {}
     for name, table in found.items():
         flat = [table[i, j] if (i, j) in table else table[j, i] for i in range(len(x1)) for j in range(len(other))]
-        out[name] = stacked(flat, (len(x1), len(other)))
+        out[name] = _sweep_first(stacked(flat, (len(x1), len(other))))
     return out
+
+
+def _sweep_first(estimate: Estimate) -> Estimate:
+    """Axes (sweep, N1, N2), as kernels on arrays have them, from (N1, N2, sweep)."""
+    value, error = (np.moveaxis(np.asarray(a), (0, 1), (-2, -1)) for a in (estimate.value, estimate.error))
+    return Estimate(value, error, estimate.method, estimate.notes)
 
 
 def pair_expressions(traced: Traced, x: np.ndarray, x2: np.ndarray, parametrization: str) -> dict[str, Any]:
@@ -102,14 +108,14 @@ def _term(use: Use, other: Use, a: Sequence[Any], b: Sequence[Any], parametrizat
         case MatrixUse(matrix=matrix), MatrixUse() if other.matrix is matrix:
             s2 = matrix.ensemble.cumulant(2)
             weight = share(s2, s2 if matrix.gain is None else matrix.gain, parametrization) * matrix.rows.ratio
-            return weight * _total(_cross(a[0], b[0]) * _cross(a[1], b[1]))
+            return parameter(weight) * _total(_cross(a[0], b[0]) * _cross(a[1], b[1]))
         case InputUse(matrix=matrix), InputUse() if other.matrix is matrix:
             weight = share(matrix.cov[0][0], matrix.gain, parametrization) * matrix.dim.ratio
-            return weight * _total(_cross(a[0], b[0]) * _gram(a[1], b[1]))
+            return parameter(weight) * _total(_cross(a[0], b[0]) * _gram(a[1], b[1]))
         case VectorUse(source=NormalGroup() as group, index=k), VectorUse(source=same, index=m) if same is group:
             if isinstance(group, InputMatrix):
                 weight = share(group.cov[0][0], group.gain, parametrization) * group.dim.ratio
-                return weight * np.sum(np.mean(a[0] * b[0], axis=0))
+                return parameter(weight) * np.sum(np.mean(a[0] * b[0], axis=0))
             rows = range(len(group.mean)) if k is None else [k]
             cols = range(len(group.mean)) if m is None else [m]
             total: Any = 0
@@ -119,7 +125,8 @@ def _term(use: Use, other: Use, a: Sequence[Any], b: Sequence[Any], parametrizat
                     if np.any(np.asarray(c, dtype=float)):
                         left = a[0] if k is not None else a[0][:, p]
                         right = b[0] if m is not None else b[0][:, q]
-                        total = total + share(c, c, parametrization) * group.dim.ratio * np.mean(left * right)
+                        weight = share(c, c, parametrization) * group.dim.ratio
+                        total = total + parameter(weight) * np.mean(left * right)
             return total
     return 0
 

@@ -235,6 +235,8 @@ def _parities(program: Program, readout: set[Any], inside: set[int] | None = Non
                 out.append(_product(args))
             case Apply(fn=Arithmetic(name="power", exponent=k)):
                 out.append(_product(args * k) if k else "free")
+            case Combine(kind="matmul"):
+                out.append(_product(args))
             case Apply(fn=fn) if not isinstance(fn, Arithmetic):
                 out.append(_of_function(fn, args))
             case _:
