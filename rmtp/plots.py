@@ -88,7 +88,7 @@ def to_png_base64(fig: Any) -> str:
 
 
 @contextmanager
-def _axes(ax: Any) -> Iterator[Any]:
+def drawing(ax: Any) -> Iterator[Any]:
     """The Axes given, or a new one, in our style."""
     with style():
         if ax is None:
@@ -144,7 +144,7 @@ def plot_zlaw(law: Any, ax: Any = None, *, width: int | None = None, rng: Any = 
             raise BadParameter("a part of a vector has no draw of its own", remedy="plot it without width=")
         drawn = sample(law._handle, positive(width, "width"), for_draw)
     points, density, atoms = _density(law, for_curve)
-    with _axes(ax) as axes:
+    with drawing(ax) as axes:
         if drawn is not None and len(points):
             smooth = drawn[~np.isin(drawn, [value for value, _ in atoms])]
             bins = min(60, max(12, int(2 * len(drawn) ** (1 / 3))))
@@ -261,7 +261,7 @@ def spectral_law(
     ('eigenvalue', 'density')
     """
     curves, drawn = _spectral_curves(law), None if width is None else _apart_from_atoms(law, width, rng)
-    with _axes(ax) as axes:
+    with drawing(ax) as axes:
         top = axes.get_ylim()[1] if axes.has_data() else 0.0
         if drawn is not None and len(drawn[0]):
             values, total = drawn
@@ -317,7 +317,7 @@ def spectral_law_loglog(
     shares = (1 - np.cos(np.pi * (np.arange(_SPECTRAL_POINTS) + 0.5) / _SPECTRAL_POINTS)) / 2
     points = [a * (b / a) ** shares for a, b in ends]
     drawn = None if width is None else _apart_from_atoms(law, width, rng)
-    with _axes(ax) as axes:
+    with drawing(ax) as axes:
         axes.set_xscale("log")
         axes.set_yscale("log")
         if drawn is not None and np.any(drawn[0] > ends[0][0]):
@@ -397,7 +397,7 @@ def plot_verification(v: Any, ax: Any = None) -> Any:
     -------
     Axes
     """
-    with _axes(ax) as axes:
+    with drawing(ax) as axes:
         limit_line(axes, v.limit)
         if len(v.widths) > 1:
             n = np.geomspace(v.widths[0], v.widths[-1], 100)
@@ -428,7 +428,7 @@ def plot_universality(checks: Mapping[str, Any], ax: Any = None) -> Any:
     if not checks:
         raise BadParameter("no verifications to plot", remedy='verify(..., entries=("gaussian", "rademacher"))')
     first = next(iter(checks.values()))
-    with _axes(ax) as axes:
+    with drawing(ax) as axes:
         limit_line(axes, first.limit)
         shift = np.linspace(-0.06, 0.06, len(checks)) if len(checks) > 1 else [0.0]
         for k, (law, v) in enumerate(checks.items()):
@@ -456,7 +456,7 @@ def plot_kernel_deviation(curves: Mapping[str, tuple[Any, Any, Any]], ax: Any = 
     """
     if not curves:
         raise BadParameter("no deviations to plot", remedy="{label: (widths, deviations, errors)}")
-    with _axes(ax) as axes:
+    with drawing(ax) as axes:
         deviations(axes, curves)
         width_axis(axes, sorted({int(n) for widths, _, _ in curves.values() for n in widths}))
         axes.set_xlabel("width n")
@@ -509,7 +509,7 @@ def plot_trajectory(
     finite, naive = dict(finite or {}), dict(naive or {})
     labels = list(dict.fromkeys([*curves, *finite, *naive]))
     colour = {label: PALETTE[k % len(PALETTE)] for k, label in enumerate(labels)}
-    with _axes(ax) as axes:
+    with drawing(ax) as axes:
         for label, values in curves.items():
             axes.plot(steps, numbers(values, steps, label), color=colour[label], label=f"{label}: limit")
         for label, values in naive.items():
@@ -559,7 +559,7 @@ def plot_moments(
     The vertical axis is logarithmic if all values are positive and span more than a factor of 50.
     """
     computed = numbers(engine, ks, "engine")
-    with _axes(ax) as axes:
+    with drawing(ax) as axes:
         if analytic is not None:
             known = numbers(analytic, ks, "analytic")
             axes.plot(ks, known, "-", color=GREY, linewidth=1.6, label="analytic")

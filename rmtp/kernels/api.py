@@ -18,7 +18,7 @@ from .entrywise import entrywise
 from .gia import GIAReport, check
 from .run import Ready, Side, prepare, tile
 from .store import Files, Memory
-from .tangent import kernel_plan
+from .tangent import kernel_plan, trained_uses
 
 PARAMETRIZATIONS = ("ntk", "yang")
 RELATIVE = 1e-13  # of closed forms, propagated
@@ -283,6 +283,8 @@ def kernel_function(
             "the output of this network tends to a constant: its readout has no random weights of its own",
             remedy="rmtp.readout(h) for a Gaussian process; the tangent kernel of a mean-pool readout is rmtp.ntk",
         )
+    if "ntk" in names:
+        trained_uses(traced.gradient.uses)
     needs_zdot = not report.bp_like if "ntk" in names else report.transposed_forward
     pairs = singles = None
     if gradient_independence or not needs_zdot:

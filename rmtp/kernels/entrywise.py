@@ -19,7 +19,7 @@ from ..limit import limit
 from ..networks.network import Traced
 from ..progress import progress
 from ..results import Estimate
-from .tangent import share
+from .tangent import share, trained_uses, use_handles
 
 
 def bound(handles: Sequence[Node], input: Node, x: np.ndarray) -> list[Any]:
@@ -59,7 +59,7 @@ def entrywise(
     pairs = [(i, j) for i in range(len(x1)) for j in range(len(other)) if x2 is not None or j >= i]
     found: dict[str, dict[tuple[int, int], Estimate]] = {name: {} for name in wanted}
     for i, j in progress(pairs, "kernel, pair by pair", len(pairs)):
-        expressions = pair_expressions(traced, x1[i], other[j], parametrization)
+        expressions = pair_expressions(traced, x1[i], other[j], parametrization, "ntk" in wanted)
         answers = limit([expressions[name] for name in wanted], gradient_independence=naive)
         for name, answer in zip(wanted, answers, strict=True):
             found[name][i, j] = answer
@@ -76,31 +76,23 @@ def _sweep_first(estimate: Estimate) -> Estimate:
     return Estimate(value, error, estimate.method, estimate.notes)
 
 
-def pair_expressions(traced: Traced, x: np.ndarray, x2: np.ndarray, parametrization: str) -> dict[str, Any]:
+def pair_expressions(
+    traced: Traced, x: np.ndarray, x2: np.ndarray, parametrization: str, tangent: bool = True
+) -> dict[str, Any]:
     """The kernels of two inputs, without the output's bias, as expressions for `limit` and `verify`."""
-    uses = traced.gradient.uses
-    flat: list[Node] = [traced.summand, *(h for use in uses for h in _of(use))]
+    uses = trained_uses(traced.gradient.uses) if tangent else ()
+    flat: list[Node] = [traced.summand, *(h for use in uses for h in use_handles(use))]
     first, second = bound(flat, traced.input, x), bound(flat, traced.input, x2)
     assert traced.summand.dim is not None
     nngp = np.mean(first[0] * second[0]) / traced.summand.dim.ratio
     total: Any = 0
-    starts = np.cumsum([1, *(len(_of(use)) for use in uses)])
+    starts = np.cumsum([1, *(len(use_handles(use)) for use in uses)])
     for k, use in enumerate(uses):
         for m, other in enumerate(uses):
             a = first[starts[k] : starts[k + 1]]
             b = second[starts[m] : starts[m + 1]]
             total = total + _term(use, other, a, b, parametrization)
     return {"nngp": nngp, "ntk": total}
-
-
-def _of(use: Use) -> list[Node]:
-    match use:
-        case MatrixUse(rows=rows, cols=cols):
-            return [rows, cols]
-        case InputUse(rows=rows, x=x):
-            return [rows, x]
-        case VectorUse(gradient=gradient):
-            return [gradient]
 
 
 def _term(use: Use, other: Use, a: Sequence[Any], b: Sequence[Any], parametrization: str) -> Any:
@@ -122,7 +114,7 @@ def _term(use: Use, other: Use, a: Sequence[Any], b: Sequence[Any], parametrizat
             for p, i in enumerate(rows):
                 for q, j in enumerate(cols):
                     c = group.cov[i][j]
-                    if np.any(np.asarray(c, dtype=float)):
+                    if np.any(np.asarray(c, dtype=float)) and (parametrization == "ntk" or i == j):
                         left = a[0] if k is not None else a[0][:, p]
                         right = b[0] if m is not None else b[0][:, q]
                         weight = share(c, c, parametrization) * group.dim.ratio

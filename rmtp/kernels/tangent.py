@@ -9,6 +9,7 @@ import numpy as np
 
 from ..backprop import InputUse, MatrixUse, Use, VectorUse
 from ..ensembles import Number
+from ..errors import UnsupportedOperation
 from ..instructions import InputMatrix, NormalGroup
 from ..networks.network import Traced
 from ..program import lower
@@ -18,7 +19,7 @@ from .trace import Draft, Factor, Tracer
 
 def kernel_plan(traced: Traced, wanted: Sequence[str], parametrization: str = "ntk", second: int = 1) -> Plan:
     """The plan of "nngp", "ntk" or both; with `second` = 0 of their diagonals, both inputs being the same."""
-    uses = traced.gradient.uses if "ntk" in wanted else ()
+    uses = trained_uses(traced.gradient.uses) if "ntk" in wanted else ()
     roots: list[Any] = [traced.summand]
     for use in uses:
         roots += use_handles(use)
@@ -38,6 +39,29 @@ def kernel_plan(traced: Traced, wanted: Sequence[str], parametrization: str = "n
                 lines = [(k, 0) for k in a], [(k, second) for k in b]
                 sums["ntk"] += _term(tracer, first, other, *lines, parametrization)
     return tracer.run(sums, second == 1)
+
+
+def trained_uses(uses: Sequence[Use]) -> tuple[Use, ...]:
+    """The uses, if what is trained has coordinates of its own.
+
+    Raises
+    ------
+    UnsupportedOperation
+        For symmetric or orthogonal matrices, whose entries are not free, and for input weights used in two ways.
+    """
+    contracted = {use.matrix for use in uses if isinstance(use, InputUse)}
+    for use in uses:
+        if isinstance(use, MatrixUse) and use.matrix.ensemble.kind != "Gaussian":
+            raise UnsupportedOperation(
+                f"the tangent kernel of a {use.matrix.ensemble.kind} matrix, whose entries are not free parameters",
+                remedy="rmtp.Gaussian matrices, or (W + W.T) / 2**0.5 for a symmetric one",
+            )
+        if isinstance(use, VectorUse) and use.source in contracted:
+            raise UnsupportedOperation(
+                f"input weights {use.source.name or 'U'} that meet an input and stand alone elsewhere",  # type: ignore[union-attr]
+                remedy="use U only in U @ x",
+            )
+    return tuple(uses)
 
 
 def use_handles(use: Use) -> list[Any]:
@@ -94,7 +118,8 @@ def _vector_term(
     for p, i in enumerate(rows):
         for q, j in enumerate(cols):
             c = group.cov[int(i)][int(j)]
-            if np.any(np.asarray(c, dtype=float)):
+            # trained directly, two correlated vectors are two parameters; as a mixture of normals they share some
+            if np.any(np.asarray(c, dtype=float)) and (parametrization == "ntk" or i == j):
                 at = [np.array([p]), np.array([q])]
                 scale = share(c, c, parametrization) * group.dim.ratio
                 drafts.append(Draft(scale, (tracer.ask([a, b], at),), None))
