@@ -14,7 +14,7 @@ from ..instructions import Apply, Arithmetic, Combine, Input, Line, Parameter
 from ..nonlinearity import Nonlinearity, values
 from ..ring import as_number
 from ..sample import ARITHMETIC, combine_arrays
-from .pairs import expectation, has_closed_form
+from .pairs import expectation, has_closed_form, together
 from .plan import CROSS, LEFT, RIGHT, Constant, Expectation, Function, Given, Gram, Moment, Plan, Ref, Term
 from .simplify import Mixed, Mixture, refs, simplified
 
@@ -30,11 +30,14 @@ class Ready:
         Moments of single inputs that pairs or outputs need.
     last : tuple
         Per moment: the last one that uses it.
+    twins : dict
+        Expectation -> all those at the same covariances, computed together with it.
     """
 
     plan: Plan
     wanted: frozenset[int]
     last: tuple[int, ...]
+    twins: dict[int, tuple[int, ...]]
 
     @property
     def quadrature(self) -> bool:
@@ -56,7 +59,21 @@ def prepare(plan: Plan) -> Ready:
             last[r.moment] = max(last[r.moment], k)
     for _, r in plan.outputs:
         last[r.moment] = len(plan.moments)
-    return Ready(plan, frozenset(kept), tuple(last))
+    return Ready(plan, frozenset(kept), tuple(last), _twins(plan))
+
+
+def _twins(plan: Plan) -> dict[int, tuple[int, ...]]:
+    """Expectations over two variables with the same covariances: an angle serves relu and its slope."""
+    groups: dict[Any, list[int]] = {}
+    for k, moment in enumerate(plan.moments):
+        op = moment.op
+        if isinstance(op, Expectation) and len(op.functions) == 2 and op.means == (None, None):
+            groups.setdefault((moment.cross, *((ij, _key(r)) for ij, r in op.covariances)), []).append(k)
+    return {members[0]: tuple(members) for members in groups.values() if len(members) > 1}
+
+
+def _key(ref: Ref) -> tuple[Any, ...]:
+    return ref.moment, ref.side, None if ref.entries is None else ref.entries.tobytes()
 
 
 # ---------------------------------------------------------------------------------------------
@@ -164,11 +181,30 @@ def tile(ready: Ready, left: Side, right: Side) -> dict[str, np.ndarray]:
     with np.errstate(all="ignore"):
         for k, moment in enumerate(ready.plan.moments):
             if moment.cross:
-                values[k] = _evaluate(moment, values, left, right)
+                if k in ready.twins:
+                    values |= _together(ready, k, values, left, right)
+                elif k not in values:
+                    values[k] = _evaluate(moment, values, left, right)
                 for r in refs(moment.op):
                     if r.side == CROSS and ready.last[r.moment] == k:
                         values.pop(r.moment, None)
     return {name: _fetch(ref, values, left, right, True)[..., 0, :, :] for name, ref in ready.plan.outputs}
+
+
+def _together(ready: Ready, k: int, values: dict[int, np.ndarray], left: Side, right: Side) -> dict[int, np.ndarray]:
+    """Expectations at the same covariances."""
+    members = ready.twins[k]
+    ops = [ready.plan.moments[m].op for m in members]
+    first = ops[0]
+    assert isinstance(first, Expectation)
+    second = {ij: _fetch(r, values, left, right, True) for ij, r in first.covariances}
+    zero = np.zeros(1)
+    found = together(
+        [op.functions for op in ops if isinstance(op, Expectation)],  # type: ignore[misc]
+        (None, None),
+        *(second.get(ij, zero) for ij in ((0, 1), (0, 0), (1, 1))),
+    )
+    return dict(zip(members, map(np.asarray, found), strict=True))
 
 
 def _fetch(ref: Ref, values: dict[int, np.ndarray], left: Side, right: Side, cross: bool) -> np.ndarray:
@@ -212,20 +248,31 @@ def _evaluate(moment: Moment, values: dict[int, np.ndarray], left: Side, right: 
 def _sum(mixtures: tuple[Mixture, ...], terms: tuple[Term, ...], size: int, fetch: Any, cross: bool) -> np.ndarray:
     total: np.ndarray | None = None
     for m in mixtures:
-        part = _mix(m.matrix, fetch(Ref(m.moment, m.side)), 2 if cross else 1)
-        total = part if total is None else total + part
+        total = _plus(total, _mix(m.matrix, fetch(Ref(m.moment, m.side)), 2 if cross else 1))
     for term in terms:
         part = _weight(term.weight, 3 if cross else 2)
         if not term.factors:
             part = part * np.ones((size if term.rows is None else len(term.rows), *[1] * (1 + cross)))
-        for r in term.factors:
-            part = part * fetch(r)
+        factors = [fetch(r) for r in term.factors]
+        small = [f for f in factors if f.size < max(g.size for g in factors)]  # numbers and sides before pairs
+        for f in [*small, *(f for f in factors if not any(f is g for g in small))]:
+            part = f * part if isinstance(part, np.ndarray) or part != 1 else +f
         if term.rows is not None:
             part = _placed(part, term.rows, size, cross)
-        total = part if total is None else total + part
+        total = _plus(total, part)
     if total is None:
         return np.zeros((size, 1, 1) if cross else (size, 1))
     return np.asarray(total)
+
+
+def _plus(total: Any, part: Any) -> Any:
+    """total + part, in place where total has the room: it is always an array of our own."""
+    if total is None:
+        return part
+    if isinstance(total, np.ndarray) and total.shape == np.broadcast_shapes(total.shape, np.shape(part)):
+        total += part
+        return total
+    return total + part
 
 
 def _placed(part: np.ndarray, rows: np.ndarray, size: int, cross: bool) -> np.ndarray:
@@ -271,7 +318,8 @@ def _gram(
         whole = np.tensordot(a, b, axes=([1], [1]))  # (input, position, input, position)
         out = np.ascontiguousarray(whole.transpose(1, 3, 0, 2))[i, j]
     else:
-        first, second = a[:, :, i].transpose(2, 0, 1), b[:, :, j].transpose(2, 0, 1)  # (entry, input, channel)
+        # (entry, input, channel), contiguous: matmul of strided arrays does without BLAS
+        first, second = (np.ascontiguousarray(v[:, :, k].transpose(2, 0, 1)) for v, k in ((a, i), (b, j)))
         out = first @ second.transpose(0, 2, 1) if cross else np.einsum("qnd,qnd->qn", first, second)
     scale = _weight(variance, out.ndim)
     return np.asarray(scale * out)

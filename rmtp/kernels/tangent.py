@@ -58,7 +58,7 @@ def trained_uses(uses: Sequence[Use]) -> tuple[Use, ...]:
             )
         if isinstance(use, VectorUse) and use.source in contracted:
             raise UnsupportedOperation(
-                f"input weights {use.source.name or 'U'} that meet an input and stand alone elsewhere",  # type: ignore[union-attr]
+                f"input weights {use.source.name or 'U'} that meet an input and stand alone elsewhere",
                 remedy="use U only in U @ x",
             )
     return tuple(uses)

@@ -187,10 +187,13 @@ class Tracer:
 
     def ask_gram(self, a: Factor, b: Factor, p: np.ndarray, q: np.ndarray) -> Ask:
         """``sum_d x[d, p] x'[d, q]`` of two lines that depend on the input alone."""
+        if a[1] > b[1]:
+            a, b, p, q = b, a, q, p
+        side = CROSS if a[1] != b[1] else 0
         pair = (a, b)
         codes = self._codes(pair, np.stack([p, q]))
         self._grams.setdefault(pair, []).append(codes)
-        return Ask(("gram", pair), CROSS if a[1] != b[1] else 0, codes)
+        return Ask(("gram", pair), side, codes)
 
     def run(self, outputs: dict[str, list[Draft]], cross: bool = True) -> Plan:
         """Expand everything that was asked for; the sums by name, of pairs of inputs or of single ones, come last."""
@@ -408,9 +411,8 @@ class Tracer:
         first, second = self.lines[a], self.lines[b]
         if self._is_input_product(first) and self._is_input_product(second):
             source = self.lines[first.args[0]].op.source  # type: ignore[union-attr]
-            pairs = ((first.args[1], s, entries[0]), (second.args[1], t, entries[1]))
-            (x, _, p), (x2, _, q) = sorted(pairs, key=lambda part: part[1])  # side 0 first
-            return Gram(source.cov.variance, (x, x2), (p, q))  # type: ignore[union-attr]
+            gram = self.ask_gram((first.args[1], s), (second.args[1], t), *entries)
+            return [Draft(source.cov.variance, (gram,), None)]  # type: ignore[union-attr]
         match first.op, second.op:
             case MatVec(matrix=matrix, transposed=transposed), MatVec():
                 if not matrix.ensemble.iid and matrix.ensemble.kind != "GOE":
