@@ -37,7 +37,7 @@ from ..instructions import (
 from ..nonlinearity import Nonlinearity
 from ..program import Program
 from .entries import Support, broadcast_entries, linear_entries
-from .lines import given, is_number, without_division
+from .lines import given, is_number, without_division, zeros
 from .plan import CROSS, Algebra, Constant, Expectation, Function, Given, Gram, Moment, Op, Plan, Ref, Term
 
 Factor = tuple[int, int]  # (line, side)
@@ -88,6 +88,7 @@ class Tracer:
         self.is_centred: list[bool] = []
         for k in range(len(self.lines)):
             self.is_centred.append(not self.lines[k].is_scalar and self._centred(k))
+        self.zero = zeros(self.program, self.is_centred, self.families)
         self.support = Support(self)
         self._demands: dict[Key, list[np.ndarray]] = {}
         self._grams: dict[Key, list[np.ndarray]] = {}
@@ -292,6 +293,8 @@ class Tracer:
             weight: Any, args: Sequence[int], places: Sequence[np.ndarray], rows: np.ndarray | None = None
         ) -> list[Draft]:
             """weight * (product of these arguments, in the place of the line); nothing where that vanishes by independence."""
+            if any(self.zero[a] for a in args) or any(self.zero[f[0]] for f, _ in rest):
+                return []
             kept = rest if rows is None else [(f, e[rows]) for f, e in rest]
             vectors = [((a, side), e) for a, e in zip(args, places, strict=True) if not self.lines[a].is_scalar] + kept
             if self._vanishes([f for f, _ in vectors]):
