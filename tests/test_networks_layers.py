@@ -51,6 +51,11 @@ def gate(x):
     return readout(relu(h) * erf(dense(h, n)))
 
 
+def bare_attention(x):
+    h = relu(dense(x, n))
+    return readout(erf(dense(h @ nets.softmax(nets.scores(h)).T, n)))
+
+
 def own_gate(x):
     h = dense(x, n, 1.3, 0.2)
     return readout(relu(h) * erf(h))
@@ -78,6 +83,8 @@ LAYERS = {
     ),
     "attention, many heads": (lambda x: readout(nets.many_headed_attention(relu(dense(x, n)), n, mask=CAUSAL)), S),
     "attention twice": (lambda x: readout(nets.self_attention(nets.self_attention(dense(x, n), n), n)), S),
+    "attention without values": (bare_attention, S),
+    "gelu with biases": (lambda x: readout(rmtp.gelu(dense(rmtp.gelu(dense(x, n, 1.3, 0.2)), n, 1.2, 0.3))), X[:2]),
     "embedding": (lambda x: readout(relu(nets.embedding(x, n, 1.3))), S),
     "positional": (lambda x: readout(relu(nets.positional(dense(x, n), 0.7))), S),
     "graph_conv": (

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,6 @@ from ..instructions import (
     Combine,
     ConstantSource,
     Init,
-    Input,
     InputMatrix,
     Line,
     MatVec,
@@ -38,6 +37,7 @@ from ..instructions import (
 from ..nonlinearity import Nonlinearity
 from ..program import Program
 from .entries import Support, broadcast_entries, linear_entries
+from .lines import given, is_number, without_division, zeros
 from .plan import CROSS, Algebra, Constant, Expectation, Function, Given, Gram, Moment, Op, Plan, Ref, Term
 
 Factor = tuple[int, int]  # (line, side)
@@ -78,16 +78,17 @@ class Tracer:
     """
 
     def __init__(self, program: Program) -> None:
-        self.program = _without_division(program)
+        self.program = without_division(program)
         self.lines = self.program.lines
         self.shapes = [tuple(size for _, size in line.axes) for line in self.lines]
         self.sizes = [int(np.prod(shape)) for shape in self.shapes]
-        self.given = _given(self.program)
+        self.given = given(self.program)
         self.families = self._families()
         self.gaussian = self._gaussian()
         self.is_centred: list[bool] = []
         for k in range(len(self.lines)):
             self.is_centred.append(not self.lines[k].is_scalar and self._centred(k))
+        self.zero = zeros(self.program, self.is_centred, self.families)
         self.support = Support(self)
         self._demands: dict[Key, list[np.ndarray]] = {}
         self._grams: dict[Key, list[np.ndarray]] = {}
@@ -262,6 +263,8 @@ class Tracer:
         if self.lines[key[0][0]].is_scalar:
             return self._scalar(*key[0], entries[0])
         for k, (number, side) in enumerate(key):
+            if self._is_variable(number, side, key):
+                continue
             rest = [(key[j], entries[j]) for j in range(len(key)) if j != k]
             drafts = self._opened(number, side, entries[k], rest)
             if drafts is not None:
@@ -293,6 +296,8 @@ class Tracer:
             weight: Any, args: Sequence[int], places: Sequence[np.ndarray], rows: np.ndarray | None = None
         ) -> list[Draft]:
             """weight * (product of these arguments, in the place of the line); nothing where that vanishes by independence."""
+            if any(self.zero[a] for a in args) or any(self.zero[f[0]] for f, _ in rest):
+                return []
             kept = rest if rows is None else [(f, e[rows]) for f, e in rest]
             vectors = [((a, side), e) for a, e in zip(args, places, strict=True) if not self.lines[a].is_scalar] + kept
             if self._vanishes([f for f, _ in vectors]):
@@ -363,7 +368,7 @@ class Tracer:
     def _number(self, number: int) -> Any:
         """The value of a line that is one given number."""
         line = self.lines[number]
-        return line.op.value if isinstance(line.op, Parameter) and _is_number(line) else None
+        return line.op.value if isinstance(line.op, Parameter) and is_number(line) else None
 
     def _is_input_product(self, line: Line) -> bool:
         if not (isinstance(line.op, Combine) and line.op.kind == "matmul" and not line.is_scalar):
@@ -377,6 +382,13 @@ class Tracer:
     def _atom_is_linear(self, number: int) -> bool:
         line = self.lines[number]
         return isinstance(line.op, MatVec | Init | Combine)
+
+    def _is_variable(self, number: int, side: int, key: Key) -> bool:
+        """Whether a Gaussian line stands beside a function of itself, as in x * Phi(x): then it stays one variable."""
+        if not self.gaussian[number]:
+            return False
+        others = [self.lines[line] for line, at in key if at == side]
+        return any(isinstance(o.op, Apply) and isinstance(o.op.fn, Nonlinearity) and number in o.args for o in others)
 
     def _groups(self, key: Key) -> list[list[int]]:
         """Factors joined where they share a source."""
@@ -453,7 +465,7 @@ class Tracer:
         for (number, side), at in zip(key, entries, strict=True):
             line = self.lines[number]
             fn: Nonlinearity
-            if self._atom_is_linear(number):
+            if self._atom_is_linear(number) or self.gaussian[number]:
                 fn, arg, where = IDENTITY, number, at
             else:
                 if not isinstance(line.op, Apply) or not isinstance(line.op.fn, Nonlinearity):
@@ -479,6 +491,11 @@ class Tracer:
             else:
                 variables.append(((arg, side), where))
                 functions.append([(fn, 1)])
+        if len(variables) > 2:  # here and not where it is computed, so that the theorem pair by pair can take over
+            raise UnsupportedOperation(
+                f"an expectation over {len(variables)} variables at every pair of inputs",
+                remedy="rmtp.limit, input by input",
+            )
         means = [None if self.is_centred[f[0]] else self.ask([f], [e]) for f, e in variables]
         covariances = []
         for i, (f, e) in enumerate(variables):
@@ -578,38 +595,4 @@ def _pairings(items: list[int]) -> list[list[tuple[int, int]]]:
     out = []
     for k, other in enumerate(rest):
         out += [[(first, other), *p] for p in _pairings(rest[:k] + rest[k + 1 :])]
-    return out
-
-
-def _without_division(program: Program) -> Program:
-    """Division by a scalar of the program as multiplication by its reciprocal; line numbers change."""
-    lines: list[Line] = []
-    number: list[int] = []
-    for line in program.lines:
-        args = tuple(number[a] for a in line.args)
-        divided = isinstance(line.op, Apply) and line.op.fn == Arithmetic("divide")
-        if divided and not line.is_scalar and not _is_number(lines[args[1]]):
-            lines.append(Line(Apply(nl.RECIPROCAL), (args[1],), None, lines[args[1]].axes))
-            number.append(len(lines))
-            lines.append(replace(line, op=Apply(Arithmetic("multiply")), args=(args[0], len(lines) - 1)))
-            continue
-        number.append(len(lines))
-        lines.append(replace(line, args=args))
-    return Program(tuple(lines), tuple(number[k] for k in program.outputs))
-
-
-def _is_number(line: Line) -> bool:
-    return isinstance(line.op, Parameter) and (line.op.swept or not isinstance(line.op.value, np.ndarray))
-
-
-def _given(program: Program) -> list[bool]:
-    """Whether a scalar line depends on the inputs and on given numbers alone."""
-    out: list[bool] = []
-    for line in program.lines:
-        if isinstance(line.op, Parameter):
-            out.append(not line.op.swept)
-        elif isinstance(line.op, Input):
-            out.append(True)
-        else:
-            out.append(line.is_scalar and not isinstance(line.op, Average) and all(out[a] for a in line.args))
     return out
