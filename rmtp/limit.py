@@ -4,9 +4,8 @@ The program is walked once, line by line. Every vector becomes its Z in normal f
 every scalar its limit; the rules below carry their names from the theorem (theory, section 2; TP III, 2009.10685, Box 1).
 The walk runs over any ring: the same code gives Fractions, floats, mpf, and arrays of them for a sweep.
 
-Rejected: compiling the theorem to a fixed plan of scalar operations before any number is known. Which terms cancel, which
-hats are independent and which rank a covariance has decides the structure of everything downstream, and only
-numbers decide that; a plan made without them drags every dead dimension along.
+Rejected: compiling the theorem to a fixed plan of scalar operations before any number is known. Which terms cancel and which
+rank a covariance has decides the structure of everything downstream, and only numbers decide that.
 """
 
 from __future__ import annotations
