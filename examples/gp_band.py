@@ -44,7 +44,7 @@ if len(sys.argv) > 1:
         for ax, (kind, fit) in zip(axes, fits.items()):
             fit.plot(ax=ax, samples=4, label=kind.upper())
             ax.plot(grid, np.sin(2 * grid), "--", color=plots.GREY, linewidth=1.6, label="truth sin 2x")
-            ax.set_ylim(-3, 3)
+            ax.set_ylim(-2.2, 3.4)
             ax.legend(loc="upper left", ncols=2)
         axes[0].set_title("posterior", loc="left")
         axes[1].set_title("trained ensemble", loc="left")

@@ -162,9 +162,9 @@ def log_marginal_likelihood(k_train: Any, y: Any, *, noise: Any = 0, jitter: flo
     ------
     NotPSD, BadParameter, AxisError
 
-    References
-    ----------
-    .. [1] Rasmussen and Williams (2006), Eq. 2.30.
+    Notes
+    -----
+    Rasmussen and Williams (2006), Eq. 2.30.
 
     Examples
     --------
@@ -196,9 +196,9 @@ def log_marginal_likelihood_gradient(
     ------
     NotPSD, BadParameter, AxisError
 
-    References
-    ----------
-    .. [1] Rasmussen and Williams (2006), Eq. 5.9.
+    Notes
+    -----
+    Rasmussen and Williams (2006), Eq. 5.9.
 
     Examples
     --------

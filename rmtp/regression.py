@@ -70,10 +70,10 @@ def posterior(k_train: Any, k_test_train: Any, k_test: Any, y: Any, *, noise: An
         If the kernel with its noise is singular, or the blocks are not of one covariance.
     BadParameter, AxisError
 
-    References
-    ----------
-    .. [1] Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), Eqs. 2.25 and 2.26.
-    .. [2] Lee et al., Deep Neural Networks as Gaussian Processes (2018), arXiv:1711.00165, Eqs. 8 and 9.
+    Notes
+    -----
+    Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), Eqs. 2.25 and 2.26; Lee et al., Deep
+    Neural Networks as Gaussian Processes (2018), arXiv:1711.00165, Eqs. 8 and 9.
 
     Examples
     --------
@@ -148,10 +148,10 @@ def ntk_ensemble(
     ------
     NotPSD, BadParameter, AxisError
 
-    References
-    ----------
-    .. [1] Lee, Xiao et al., Wide Neural Networks of Any Depth Evolve as Linear Models Under Gradient Descent (2019),
-       arXiv:1902.06720, Eqs. 14 and 15; Eq. 16 at infinite time.
+    Notes
+    -----
+    Lee, Xiao et al., Wide Neural Networks of Any Depth Evolve as Linear Models Under Gradient Descent (2019),
+    arXiv:1902.06720, Eqs. 14 and 15; Eq. 16 at infinite time.
 
     Examples
     --------
@@ -363,9 +363,9 @@ def one_hot(labels: Any) -> tuple[np.ndarray, np.ndarray]:
     BadParameter
         If there are fewer than two classes.
 
-    References
-    ----------
-    .. [1] Lee et al. (2018), arXiv:1711.00165, section 3.
+    Notes
+    -----
+    Lee et al. (2018), arXiv:1711.00165, section 3.
 
     Examples
     --------

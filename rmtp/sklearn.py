@@ -221,9 +221,9 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
     classes_ : ndarray (C,)
     X_fit_, factor_, dual_coef_
 
-    References
-    ----------
-    .. [1] Lee et al., Deep Neural Networks as Gaussian Processes (2018), arXiv:1711.00165, section 3.
+    Notes
+    -----
+    Lee et al., Deep Neural Networks as Gaussian Processes (2018), arXiv:1711.00165, section 3.
 
     Examples
     --------
