@@ -1,6 +1,6 @@
 """Limits of wide random computations, by the master theorem of tensor programs."""
 
-from . import errors, networks
+from . import errors, networks, regression
 from .backprop import Gradient, backprop
 from .eigenlaws import FreeCumulants, Moments, RTransform
 from .ensembles import Dim
@@ -91,6 +91,7 @@ __all__ = [
     "parameter",
     "program",
     "readout",
+    "regression",
     "relu",
     "sample",
     "selu",
