@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .errors import BadParameter
-from .plots import PALETTE, _axes
+from .plots import PALETTE, drawing
 
 
 def plot_band(
@@ -57,7 +57,7 @@ def plot_band(
     at, mean, std = at[order], mean[order], std[order]
     drawn = prediction.sample(samples, rng) if samples else None
     start = f"{label}: " if label else ""
-    with _axes(ax) as axes:
+    with drawing(ax) as axes:
         colour = PALETTE[len(axes.collections) % (len(PALETTE) - 1)]
         axes.fill_between(at, mean - 2 * std, mean + 2 * std, color=colour, alpha=0.2, linewidth=0)
         axes.plot(at, mean, color=colour, label=f"{start}mean")
