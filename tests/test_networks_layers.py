@@ -306,6 +306,14 @@ def test_a_sweep_is_the_separate_calls(name):
             np.testing.assert_allclose(got, rmtp.nngp_ntk(make(float(value)), x)[k], rtol=1e-10, atol=1e-13)
 
 
+@pytest.mark.parametrize("name", ["mlp", "transposed"])
+def test_the_diagonal_of_a_sweep(name):
+    make, x = SWEPT[name]
+    net = make(np.array([1.0, 1.5]))
+    want = np.einsum("sii->si", np.asarray(rmtp.nngp(net, x)))
+    np.testing.assert_allclose(rmtp.nngp(net, x, diagonal=True), want, rtol=1e-12)
+
+
 def test_sweeps_broadcast_into_a_phase_diagram():
     net = nets.mlp(n, 2, np.tanh, np.array([[1.0], [1.5], [2.0]]), np.array([0.1, 0.3]))
     assert rmtp.nngp(net, X).shape == (3, 2, 3, 3)

@@ -113,7 +113,9 @@ class KernelFunction:
             each = [self._entrywise(row[None], None) for row in x]
             return {
                 name: Kernel.of(
-                    np.array([e[name][0, 0] for e in each]), max(e[name].error for e in each), each[0][name].method
+                    np.stack([np.asarray(e[name])[..., 0, 0] for e in each], axis=-1),
+                    max(e[name].error for e in each),
+                    each[0][name].method,
                 )
                 for name in self.wanted
             }
