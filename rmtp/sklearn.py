@@ -115,7 +115,8 @@ class _NetworkEstimator(BaseEstimator):
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Means in the unit of the targets of `_solve`."""
-        return np.asarray(self._cross(X, (self.kind,))[1][self.kind] @ self.dual_coef_)
+        _, cross = self._cross(X, (self.kind,))
+        return np.asarray(cross[self.kind] @ self.dual_coef_)
 
     def _outputs_and_std(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         X, cross = self._cross(X, KINDS if self.kind == "ntk" else ("nngp",))
@@ -194,10 +195,9 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):
         -------
         ndarray, or two
         """
-        if not return_std:
-            return self.y_mean_ + self.y_std_ * self._outputs(X)
-        mean, std = self._outputs_and_std(X)
-        return self.y_mean_ + self.y_std_ * mean, np.multiply.outer(std, self.y_std_)
+        mean, std = self._outputs_and_std(X) if return_std else (self._outputs(X), None)
+        mean = self.y_mean_ + self.y_std_ * mean
+        return mean if std is None else (mean, np.multiply.outer(std, self.y_std_))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -269,7 +269,8 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Labels (M,)."""
-        return np.asarray(self.classes_[np.argmax(self._outputs(X), axis=1)])
+        best = np.argmax(self._outputs(X), axis=1)
+        return np.asarray(self.classes_[best])
 
 
 __all__ = ["NetworkClassifier", "NetworkKernel", "NetworkRegressor", "relu_network"]
