@@ -171,19 +171,20 @@ def ntk_ensemble(
         f = factor(theta, noise, jitter)
         weights, used = f.solve(cross.T).T, f.jitter
     else:
-        weights = cross @ _trained(theta, variances(noise, len(theta)), float(time))
+        weights = cross @ _trained(theta, noise, float(time))
     covariance, variance = None, None
     if nngp is not None:
         covariance, variance = ensemble_covariance(weights, *_blocks(nngp, cross.shape))
     return Prediction(weights @ targets, covariance, variance, None, noise, used)
 
 
-def _trained(theta: np.ndarray, noise: np.ndarray, time: float) -> np.ndarray:
+def _trained(theta: np.ndarray, noise: Any, time: float) -> np.ndarray:
     """``(1 - exp(-H time)) / H`` of H = theta + noise, also where H is singular."""
-    values, vectors = np.linalg.eigh(theta + np.diag(noise))
+    noisy = theta + np.diag(variances(noise, len(theta)))
+    values, vectors = np.linalg.eigh(noisy)
     floor = len(theta) * EPS * max(abs(values[0]), abs(values[-1]))
     if values[0] < -floor:
-        raise singular(theta + np.diag(noise), noise, 0.0)
+        raise singular(noisy, noise, 0.0)
     values = np.where(values > floor, values, 0.0)
     safe = np.where(values > 0, values, 1.0)
     shares = np.where(values > 0, -np.expm1(-safe * time) / safe, time)

@@ -107,21 +107,26 @@ class _NetworkEstimator(BaseEstimator):
         self.dual_coef_ = self.factor_.solve(targets)
         self.nngp_ = found["nngp"] if self.kind == "ntk" else None
 
-    def _mean(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """The mean in the unit of the targets of `_solve`, and the validated inputs."""
+    def _cross(self, X: Any, wanted: tuple[str, ...]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Validated inputs, and kernels of them with the training inputs."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)
-        return kernels(self.net or relu_network, X, self.X_fit_, (self.kind,))[self.kind] @ self.dual_coef_, X
+        return X, kernels(self.net or relu_network, X, self.X_fit_, wanted)
 
-    def _std(self, X: np.ndarray) -> np.ndarray:
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Means in the unit of the targets of `_solve`."""
+        _, cross = self._cross(X, (self.kind,))
+        return np.asarray(cross[self.kind] @ self.dual_coef_)
+
+    def _outputs_and_std(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        X, cross = self._cross(X, KINDS if self.kind == "ntk" else ("nngp",))
         own = kernel_diagonal(self.net or relu_network, X)
-        cross = kernels(self.net or relu_network, X, self.X_fit_, KINDS if self.kind == "ntk" else ("nngp",))
         if self.nngp_ is None:
             _, variance = conditional(self.factor_, cross["nngp"], own)
         else:
             weights = self.factor_.solve(cross["ntk"].T).T
             _, variance = ensemble_covariance(weights, self.nngp_, cross["nngp"], own)
-        return np.asarray(np.sqrt(variance))
+        return np.asarray(cross[self.kind] @ self.dual_coef_), np.sqrt(variance)
 
 
 class NetworkRegressor(RegressorMixin, _NetworkEstimator):
@@ -190,11 +195,9 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):
         -------
         ndarray, or two
         """
-        mean, X = self._mean(X)
+        mean, std = self._outputs_and_std(X) if return_std else (self._outputs(X), None)
         mean = self.y_mean_ + self.y_std_ * mean
-        if not return_std:
-            return mean
-        return mean, np.multiply.outer(self._std(X), self.y_std_)
+        return mean if std is None else (mean, np.multiply.outer(std, self.y_std_))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -261,13 +264,13 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Outputs (M, C); for two classes the difference (M,), positive for the second."""
-        out, _ = self._mean(X)
+        out = self._outputs(X)
         return out[:, 1] - out[:, 0] if len(self.classes_) == 2 else out
 
     def predict(self, X: Any) -> np.ndarray:
         """Labels (M,)."""
-        out, _ = self._mean(X)
-        return np.asarray(self.classes_[np.argmax(out, axis=1)])
+        best = np.argmax(self._outputs(X), axis=1)
+        return np.asarray(self.classes_[best])
 
 
 __all__ = ["NetworkClassifier", "NetworkKernel", "NetworkRegressor", "relu_network"]
