@@ -163,7 +163,8 @@ class KernelFunction:
         right = left if second is None else Side(self.pairs, second)
         store = Memory()
         for (i, j), parts in _tiles(self.pairs, left, right, second is None):
-            for name, value in parts.items():
+            for name, found in parts.items():
+                value = _mirrored(found) if second is None and i == j else found
                 shape = (*value.shape[:-2], len(left.x), len(right.x))
                 rows, cols = slice(i, i + value.shape[-2]), slice(j, j + value.shape[-1])
                 store.put(0, name, shape, rows, cols, value)
@@ -298,6 +299,11 @@ def kernel_function(
     return KernelFunction(
         net, tuple(shape), names, parametrization, traced, report, gradient_independence, pairs, singles
     )
+
+
+def _mirrored(tile: np.ndarray) -> np.ndarray:
+    """The upper triangle on both sides: a symmetric kernel to the last bit."""
+    return np.where(np.tri(tile.shape[-1], dtype=bool), np.swapaxes(tile, -1, -2), tile)
 
 
 def _put_equal(kernel: np.ndarray, same: np.ndarray, first: np.ndarray, second: np.ndarray) -> None:

@@ -106,7 +106,7 @@ def _cnn(x: np.ndarray, s2: float, pooled: bool) -> float:
     size = x.shape[1]
 
     def shifted(k: np.ndarray) -> np.ndarray:
-        return s2 / 3 * sum(np.roll(k, (o, o), (-2, -1)) for o in (-1, 0, 1))
+        return np.asarray(s2 / 3 * sum(np.roll(k, (o, o), (-2, -1)) for o in (-1, 0, 1)))
 
     k = {(a, b): shifted(x[a] @ x[b].T / x.shape[2]) for a in (0, 1) for b in (0, 1)}
     theta = k[0, 1].copy()
