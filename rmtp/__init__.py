@@ -7,6 +7,7 @@ from .ensembles import Dim
 from .handles import Scalar, Vector, parameter
 from .kernels.api import Kernel, kernel_function, nngp, nngp_ntk, ntk
 from .kernels.gia import gia_check
+from .kernels.inspection import gradient_norms, kernel_gradients, layer_kernels
 from .language import (
     GOE,
     IID,
@@ -78,9 +79,12 @@ __all__ = [
     "eye",
     "gelu",
     "gia_check",
+    "gradient_norms",
     "hard_tanh",
     "inv",
     "kernel_function",
+    "kernel_gradients",
+    "layer_kernels",
     "leaky_relu",
     "limit",
     "networks",

@@ -64,7 +64,14 @@ ORDER = [
         "kernels.pairs",
     ),
     *("kernels.simplify", "kernels.run", "kernels.tangent", "kernels.gia", "kernels.entrywise", "kernels.store"),
-    *("kernels.api", "networks.architecture", "networks.evaluate", "networks.tangents", "networks.finite"),
+    *(
+        "kernels.api",
+        "kernels.inspection",
+        "networks.architecture",
+        "networks.evaluate",
+        "networks.tangents",
+        "networks.finite",
+    ),
     *("networks.checks", "networks", "plotbands", "prediction", "likelihood", "regression", "sklearn"),
     *("reproduce", "cli", "__main__"),
 ]

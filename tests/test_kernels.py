@@ -13,6 +13,7 @@ from scipy.special import erf
 import rmtp
 from rmtp.kernels import api
 from rmtp.networks import conv, dense, global_pool, init, input_weights, layer_norm, mlp, readout
+from rmtp.networks.network import trace
 
 n = rmtp.Dim("n")
 X = np.random.default_rng(5).standard_normal((7, 3))
@@ -323,7 +324,7 @@ BAD = [
     ("negative std", lambda: dense(rmtp.Normal(n), n, -1), E.BadParameter),
     (
         "an unbound input",
-        lambda: rmtp.limit(rmtp.networks.network.trace(relu_net, (3,)).output.average),
+        lambda: rmtp.limit(trace(relu_net, (3,)).output.average),
         E.UnboundInput,
     ),
 ]
@@ -366,3 +367,92 @@ def test_input_weights_are_used_in_one_way():
 
     with pytest.raises(E.UnsupportedOperation, match="stand alone"):
         rmtp.ntk(net, X)
+
+
+# ---------------------------------------------------------------------------------------------
+# inside a network
+
+
+def test_kernels_of_layers_follow_the_recursion():
+    def net(x):
+        for layer in (1, 2):
+            x = rmtp.relu(dense(x, n, 1.3, 0.2).named(f"h{layer}"))
+        return readout(x)
+
+    kernels = rmtp.layer_kernels(net, X)
+    assert list(kernels) == ["h1", "h2"]
+    first = 1.69 * X @ X.T / 3 + 0.04
+    assert np.allclose(kernels["h1"], first, rtol=1e-13)
+    norm = np.sqrt(np.outer(np.diag(first), np.diag(first)))
+    angle = np.arccos(np.clip(first / norm, -1, 1))
+    second = 1.69 * norm * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / (2 * np.pi) + 0.04
+    assert np.allclose(kernels["h2"], second, rtol=1e-7)  # arccos near 1 loses half the digits in the oracle
+    assert np.allclose(rmtp.layer_kernels(net, X, Z)["h1"], 1.69 * X @ Z.T / 3 + 0.04, rtol=1e-13)
+    with pytest.raises(E.BadParameter, match="name"):
+        rmtp.layer_kernels(relu_net, X)
+
+
+def test_derivatives_by_hyperparameters():
+    """erf, one layer: K = v^2 (2/pi) asin(2 c / r), differentiated in mpmath at 30 digits."""
+    family = lambda w, b, v: lambda x: readout(erf(dense(x, n, w, b)), v)  # noqa: E731
+    theta = (1.4, 0.3, 0.8)
+    K, dK = rmtp.kernel_gradients(family, theta, X[:2])
+    gram = X[:2] @ X[:2].T / 3
+
+    def entry(w, b, v):
+        c, u, s = (w**2 * mpmath.mpf(float(g)) + b**2 for g in (gram[0, 1], gram[0, 0], gram[1, 1]))
+        return v**2 * 2 / mpmath.pi * mpmath.asin(2 * c / mpmath.sqrt((1 + 2 * u) * (1 + 2 * s)))
+
+    with mpmath.workdps(30):
+        for k in range(3):
+            order = tuple(int(j == k) for j in range(3))
+            expected = float(mpmath.diff(entry, tuple(mpmath.mpf(t) for t in theta), order))
+            assert dK[k, 0, 1] == pytest.approx(expected, rel=1e-9)
+        assert K[0, 1] == pytest.approx(float(entry(*map(mpmath.mpf, theta))), rel=1e-13)
+    with pytest.raises(E.BadParameter):
+        rmtp.kernel_gradients(family, (0.0, 1.0, 1.0), X[:2])
+
+
+def test_gradient_norms_in_depth_and_in_time():
+    """A ReLU network multiplies squared gradients by weight_std^2 / 2 per layer; an identity RNN by vw per step."""
+    norms = list(rmtp.gradient_norms(mlp(n, 5, rmtp.relu, weight_std=1.2), X[0]).values())
+    assert norms == pytest.approx([0.5 * 0.72**k for k in range(4)], rel=1e-12)
+
+    def linear_rnn(x):
+        U, W = input_weights(n, 1), rmtp.Gaussian(n, n, variance=0.8)
+        h = U @ x[0]
+        for t in (1, 2, 3):
+            h = W @ h + U @ x[t]
+        return readout(h)
+
+    assert list(rmtp.gradient_norms(linear_rnn, np.ones((4, 1))).values()) == pytest.approx([1, 0.8, 0.64], rel=1e-12)
+
+
+def test_batch_norm_against_samples_of_its_definition():
+    """K of relu after batch norm, by 4 million draws of the B coordinates: |z| < 4, a false alarm once in 16,000 seeds."""
+    x = np.random.default_rng(2).standard_normal((1, 3, 2))
+    net = lambda x: readout(rmtp.relu(rmtp.networks.batch_norm(dense(x, n), 0.1))[:, 0])  # noqa: E731
+    K = rmtp.nngp(net, x)
+    root = np.linalg.cholesky(x[0] @ x[0].T / 2 + 1e-12 * np.eye(3))
+    h = np.random.default_rng(3).standard_normal((4_000_000, 3)) @ root.T
+    y = (h - h.mean(axis=1, keepdims=True)) / np.sqrt(h.var(axis=1, keepdims=True) + 0.1)
+    squares = np.maximum(y[:, 0], 0) ** 2
+    error = np.hypot(K.error * K[0, 0], squares.std() / 2000)
+    assert abs(K[0, 0] - squares.mean()) < 4 * error
+    assert K.error < 0.02
+    for bad in (
+        lambda: rmtp.networks.batch_norm(rmtp.Normal(n)),
+        lambda: rmtp.nngp(lambda x: readout(rmtp.networks.batch_norm(dense(x, n), 0)[:, 0]), x),
+    ):
+        with pytest.raises(E.BadParameter):
+            bad()
+
+
+def test_a_local_cluster():
+    """dask.distributed's executor: the network travels, a worker makes the plan."""
+    from distributed import Client, LocalCluster
+
+    one = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    with LocalCluster(**one) as cluster, Client(cluster) as client:
+        K = rmtp.nngp(relu_net, X, executor=client.get_executor())
+    assert np.allclose(K, rmtp.nngp(relu_net, X), rtol=1e-14)

@@ -16,7 +16,7 @@ from .layers import (
     pool,
     readout,
 )
-from .norms import layer_norm, rms_norm
+from .norms import batch_norm, layer_norm, rms_norm
 from .recurrent import bidirectional, gru, lstm, rnn
 from .signal import (
     Propagation,
@@ -33,6 +33,7 @@ __all__ = [
     "KernelVerification",
     "Output",
     "Propagation",
+    "batch_norm",
     "bias",
     "bidirectional",
     "chi",

@@ -84,9 +84,62 @@ def rms_norm(x: Vector, epsilon: Any = 0) -> Vector:
     return x / apply(SQRT, np.mean(x**2, axis=0) + epsilon)
 
 
+def batch_norm(x: Vector, epsilon: Any = 1e-3) -> Vector:
+    """``(x - mean) / sqrt(var + epsilon)`` over the last axis, which is a batch; every neuron by itself.
+
+    A network with batch normalisation takes a whole batch as its input, (B, d), and couples its rows: K between row a of one
+    batch and row b of another is that of ``readout(h[:, a])``.
+
+    Parameters
+    ----------
+    x : Vector (width, \\*positions, batch)
+    epsilon : number > 0
+        Without it the gradient of a constant batch is infinite and the theorems do not apply.
+
+    Returns
+    -------
+    Vector (width, \\*positions, batch)
+
+    Raises
+    ------
+    UnsupportedOperation
+        If x is not a vector.
+    BadParameter
+        If epsilon is not positive, or the batch has one row.
+
+    Notes
+    -----
+    The function couples B Gaussians: kernels are computed pair by pair, by quadrature up to three dimensions and sampled with
+    a stated error beyond.
+    TP II (2006.14548), Appendix E.4 and footnote 17.
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> n = rmtp.Dim("n")
+    >>> net = lambda x: rmtp.readout(rmtp.relu(rmtp.networks.batch_norm(rmtp.networks.dense(x, n), 0.1))[:, 0])
+    >>> K = rmtp.nngp(net, np.eye(3)[None])
+    >>> K.shape, K.method
+    ((1, 1), 'quadrature')
+    """
+    x = check_vector(x, "batch_norm")
+    _check_epsilon(epsilon)
+    if not isinstance(epsilon, Node) and epsilon == 0:
+        raise BadParameter(
+            "batch_norm with epsilon=0", remedy="epsilon > 0: the gradient is singular where a batch is constant"
+        )
+    if not x.axes or x.axes[-1][1] < 2:
+        raise BadParameter(f"batch_norm of shape {x.shape}", remedy="a batch of at least two rows as the last axis")
+    axis = x.ndim - 1
+    place = (slice(None),) * axis + (None,)
+    centred = x - x.mean(axis=axis)[place]
+    variance = (centred**2).mean(axis=axis)[place]
+    return centred / np.sqrt(variance + epsilon)
+
+
 def _check_epsilon(epsilon: Any) -> None:
     if not isinstance(epsilon, Node) and not (np.ndim(epsilon) == 0 and 0 <= epsilon < np.inf):
         raise BadParameter(f"epsilon={epsilon!r}", remedy="a number >= 0, or rmtp.parameter(values) for a sweep")
 
 
-__all__ = ["layer_norm", "rms_norm"]
+__all__ = ["batch_norm", "layer_norm", "rms_norm"]
