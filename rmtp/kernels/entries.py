@@ -92,6 +92,31 @@ def _index(detail: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(slice(*d) if isinstance(d, tuple) else d for d in detail)
 
 
+def union(asked: list[np.ndarray]) -> np.ndarray:
+    """All codes asked for, sorted; by a table where the codes are dense, which sorting is ten times slower than."""
+    first = asked[0]
+    if len(asked) == 1 and np.all(np.diff(first) > 0):
+        return first
+    top = max((int(a.max(initial=-1)) for a in asked), default=-1) + 1
+    if top > 64 * sum(map(len, asked)) + 1024:
+        return np.unique(np.concatenate(asked))
+    table = np.zeros(top, dtype=bool)
+    for a in asked:
+        table[a] = True
+    return np.flatnonzero(table)
+
+
+def pairings(items: list[int]) -> list[list[tuple[int, int]]]:
+    """All ways to pair up an even number of items (Wick)."""
+    if not items:
+        return [[]]
+    first, *rest = items
+    out = []
+    for k, other in enumerate(rest):
+        out += [[(first, other), *p] for p in pairings(rest[:k] + rest[k + 1 :])]
+    return out
+
+
 class Support:
     """At which pairs of positions E[Z^a Z^b'] can differ from zero, for structural reasons.
 

@@ -79,3 +79,46 @@ def zeros(program: Program, centred: Sequence[bool], families: Sequence[frozense
         zero.append(gone)
         mean_zero.append(gone or mean or centred[k])
     return zero
+
+
+def origins(lines: Sequence[Line], shapes: Sequence[tuple[int, ...]], number: int) -> tuple[int, np.ndarray] | None:
+    """The input that a line (channel, position) only picks positions of, and which (-1: zeros); None for other lines."""
+    chain = []
+    while isinstance(lines[number].op, Combine) and len(lines[number].args) == 1:
+        chain.append(number)
+        (number,) = lines[number].args
+    if not isinstance(lines[number].op, Input) or not shapes[number]:
+        return None
+    channels = shapes[number][-1]
+    table = np.arange(int(np.prod(shapes[number]))).reshape(shapes[number])
+    for k in reversed(chain):
+        op = lines[k].op
+        assert isinstance(op, Combine)
+        match op.kind:
+            case "index":
+                table = table[_index(op.detail)]
+            case "scatter":
+                index, shape = op.detail
+                wide = np.full(shape, -1)
+                wide[_index(index)] = table
+                table = wide
+            case "transpose":
+                table = np.transpose(table, op.detail)
+            case "reshape":
+                table = table.reshape(op.detail[0])
+            case _:
+                return None
+    flat = table.reshape(table.shape[0], -1) if table.ndim else table.reshape(1, 1)
+    empty = flat[0] < 0
+    whole = flat.shape[0] == channels and np.all((flat < 0) == empty)
+    if (
+        not whole
+        or np.any((flat - np.arange(channels)[:, None] != flat[0]) & ~empty)
+        or np.any(flat[0] % channels * ~empty)
+    ):
+        return None
+    return number, np.where(empty, -1, flat[0] // channels)
+
+
+def _index(detail: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(slice(*d) if isinstance(d, tuple) else d for d in detail)

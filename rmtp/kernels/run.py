@@ -312,7 +312,7 @@ def _gram(
     cross: bool,
 ) -> np.ndarray:
     a, b = left.given[lines[0]], right.given[lines[1]]
-    a, b = (v.reshape(len(v), v.shape[1], -1) for v in (a, b))  # (input, channel, position)
+    a, b = (_by_channel(v, k, left.ready.plan) for v, k in ((a, lines[0]), (b, lines[1])))
     i, j = positions
     if cross and len(i) > max(a.shape[2], b.shape[2]):  # most pairs of positions: one product of everything
         whole = np.tensordot(a, b, axes=([1], [1]))  # (input, position, input, position)
@@ -323,6 +323,13 @@ def _gram(
         out = first @ second.transpose(0, 2, 1) if cross else np.einsum("qnd,qnd->qn", first, second)
     scale = _weight(variance, out.ndim)
     return np.asarray(scale * out)
+
+
+def _by_channel(values: np.ndarray, line: int, plan: Plan) -> np.ndarray:
+    """Axes (input, channel, position): an input has its channels last, a line made from it has them first."""
+    if isinstance(plan.program.lines[line].op, Input):
+        return values.reshape(len(values), -1, values.shape[-1]).transpose(0, 2, 1)
+    return values.reshape(len(values), values.shape[1], -1)
 
 
 __all__ = ["LEFT", "RIGHT", "Ready", "Side", "prepare", "tile"]

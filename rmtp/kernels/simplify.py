@@ -40,27 +40,96 @@ def simplified(plan: Plan) -> Plan:
     """The same outputs from fewer moments, `Algebra` in them replaced by `Mixed`."""
     moments = list(plan.moments)
     linear: dict[int, Linear] = {}
-    ops: list[Any] = []
-    for k, moment in enumerate(moments):
+    ops: dict[int, Any] = {}
+    place: dict[int, float] = {}
+    for k, moment in enumerate(plan.moments):
         op: Any = moment.op
+        place[k] = k
         if isinstance(op, Algebra):
             mixtures, terms = _split(op, moment, moments)
             mixtures = _composed(mixtures, linear)
-            terms = tuple(_aliased_term(t, linear) for t in terms)
+            terms = [_aliased_term(t, linear) for t in terms]
             if not terms:
                 linear[k] = mixtures
-            op = Mixed(tuple(Mixture(m, j, side) for (j, side), m in mixtures.items()), terms)
+            for sum_ in _shared(terms, linear, moments, CROSS if moment.cross else 0):
+                new = len(moments)
+                moments.append(Moment(moment.op, sum_.size, moment.cross, f"part of {moment.text}"))
+                ops[new], place[new] = _mixed(sum_.mixtures, ()), k - 0.5
+                terms = [t for t in terms if not any(t is old for old in sum_.terms)]
+                terms.append(Term(1, (sum_.factor, Ref(new, sum_.side)), sum_.rows))
+            op = _mixed(mixtures, tuple(terms))
         elif isinstance(op, Expectation):
             means = tuple(None if m is None else _aliased(m, linear) for m in op.means)
             op = replace(op, means=means, covariances=tuple((ij, _aliased(r, linear)) for ij, r in op.covariances))
         elif isinstance(op, Function):
             op = replace(op, args=tuple(_aliased(r, linear) for r in op.args))
-        ops.append(op)
+        ops[k] = op
     outputs = tuple((name, _aliased(ref, linear)) for name, ref in plan.outputs)
-    return _without_unused(plan, ops, outputs)
+    return _without_unused(plan, moments, ops, sorted(ops, key=lambda k: place[k]), outputs)
 
 
-def _split(op: Algebra, moment: Moment, moments: list[Moment]) -> tuple[Linear, tuple[Term, ...]]:
+def _mixed(mixtures: Linear, terms: tuple[Term, ...]) -> Mixed:
+    return Mixed(tuple(Mixture(m, j, side) for (j, side), m in mixtures.items()), terms)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shared:
+    """``factor * (a sum of the other factors)`` in place of several products."""
+
+    factor: Ref
+    mixtures: Linear
+    side: int
+    rows: np.ndarray | None
+    size: int
+    terms: tuple[Term, ...]
+
+
+def _shared(terms: list[Term], linear: dict[int, Linear], moments: list[Moment], side: int) -> list[_Shared]:
+    """Products of two that have a factor in common: the taps of a convolution all meet one gradient."""
+    groups: dict[Any, list[tuple[Term, int]]] = {}
+    for term in terms:
+        if len(term.factors) == 2 and not np.ndim(term.weight):
+            for k in (0, 1):
+                rows = None if term.rows is None else term.rows.tobytes()
+                if term.factors[1 - k].side == side:
+                    groups.setdefault((*_name(term.factors[k]), rows), []).append((term, k))
+    out: list[_Shared] = []
+    taken: list[Term] = []
+    for members in sorted(groups.values(), key=len, reverse=True):
+        once = {id(t): (t, k) for t, k in members}  # a square is in its group twice
+        free = [(t, k) for t, k in once.values() if not any(t is old for old in taken)]
+        if len(free) < 2:
+            continue
+        total: Linear = {}
+        for term, k in free:
+            for key, matrix in _entries_of(term.factors[1 - k], linear, moments).items():
+                part = float(term.weight) * matrix
+                total[key] = total[key] + part if key in total else part
+        first, k = free[0]
+        size = next(iter(total.values())).shape[0]
+        out.append(
+            _Shared(first.factors[k], total, first.factors[1 - k].side, first.rows, size, tuple(t for t, _ in free))
+        )
+        taken += [t for t, _ in free]
+    return out
+
+
+def _name(ref: Ref) -> tuple[Any, ...]:
+    return ref.moment, ref.side, None if ref.entries is None else ref.entries.tobytes()
+
+
+def _entries_of(ref: Ref, linear: dict[int, Linear], moments: list[Moment]) -> Linear:
+    """Some entries of a moment as matrices on what it is made of."""
+    count = moments[ref.moment].size
+    at = np.arange(count) if ref.entries is None else ref.entries
+    inner = linear.get(ref.moment)
+    if inner is None:
+        chosen = sparse.csr_matrix((np.ones(len(at)), (np.arange(len(at)), at)), (len(at), count))
+        return {(ref.moment, ref.side): chosen}
+    return {(j, s if ref.side == CROSS else ref.side): m[at] for (j, s), m in inner.items()}
+
+
+def _split(op: Algebra, moment: Moment, moments: list[Moment]) -> tuple[Linear, list[Term]]:
     """Terms of one factor with a number in front as sparse matrices, one per moment; the others as they are."""
     parts: dict[tuple[int, int], list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
     rest: list[Term] = []
@@ -76,7 +145,7 @@ def _split(op: Algebra, moment: Moment, moments: list[Moment]) -> tuple[Linear, 
     for (j, side), pieces in parts.items():
         data, rows, cols = (np.concatenate(x) for x in zip(*pieces, strict=True))
         out[j, side] = sparse.csr_matrix((data, (rows, cols)), (moment.size, moments[j].size))
-    return out, tuple(rest)
+    return out, rest
 
 
 def _composed(mixtures: Linear, linear: dict[int, Linear]) -> Linear:
@@ -136,18 +205,21 @@ def refs(op: Any) -> tuple[Ref, ...]:
     return Moment(op, 0, False).refs()
 
 
-def _without_unused(plan: Plan, ops: list[Any], outputs: tuple[tuple[str, Ref], ...]) -> Plan:
+def _without_unused(
+    plan: Plan, moments: list[Moment], ops: dict[int, Any], order: list[int], outputs: tuple[tuple[str, Ref], ...]
+) -> Plan:
     needed = {r.moment for _, r in outputs}
-    for k in range(len(ops) - 1, -1, -1):
+    for k in reversed(order):
         if k in needed:
             needed.update(r.moment for r in refs(ops[k]))
-    number = {k: new for new, k in enumerate(sorted(needed))}
+    kept = [k for k in order if k in needed]
+    number = {k: new for new, k in enumerate(kept)}
 
     def moved(r: Ref) -> Ref:
         return Ref(number[r.moment], r.side, r.entries)
 
-    kept = tuple(replace(plan.moments[k], op=_renumbered(ops[k], number, moved)) for k in sorted(needed))
-    return Plan(kept, tuple((name, moved(r)) for name, r in outputs), plan.program)
+    final = tuple(replace(moments[k], op=_renumbered(ops[k], number, moved)) for k in kept)
+    return Plan(final, tuple((name, moved(r)) for name, r in outputs), plan.program)
 
 
 def _renumbered(op: Any, number: dict[int, int], moved: Any) -> Op:

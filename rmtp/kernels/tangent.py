@@ -94,8 +94,7 @@ def _term(
             p, q = np.nonzero(tracer.support.of(a[0][0], b[0][0]))
             if not len(p):
                 return []
-            parts = (tracer.ask([a[0], b[0]], [p, q]), tracer.ask_gram(a[1], b[1], p, q))
-            return [Draft(weight, parts, np.zeros(len(p), dtype=np.int64))]
+            return tracer.gram(weight, a[1], b[1], p, q, [a[0], b[0]])
         case VectorUse(source=NormalGroup() as group, index=k), VectorUse(source=same, index=m) if same is group:
             return _vector_term(tracer, group, (k, m), a[0], b[0], parametrization)
     return []

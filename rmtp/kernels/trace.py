@@ -36,8 +36,8 @@ from ..instructions import (
 )
 from ..nonlinearity import Nonlinearity
 from ..program import Program
-from .entries import Support, broadcast_entries, linear_entries
-from .lines import given, is_number, without_division, zeros
+from .entries import Support, broadcast_entries, linear_entries, pairings, union
+from .lines import given, is_number, origins, without_division, zeros
 from .plan import CROSS, Algebra, Constant, Expectation, Function, Given, Gram, Moment, Op, Plan, Ref, Term
 
 Factor = tuple[int, int]  # (line, side)
@@ -186,15 +186,34 @@ class Tracer:
             codes = codes // size
         return out[::-1]
 
-    def ask_gram(self, a: Factor, b: Factor, p: np.ndarray, q: np.ndarray) -> Ask:
-        """``sum_d x[d, p] x'[d, q]`` of two lines that depend on the input alone."""
+    def gram(
+        self, weight: Any, a: Factor, b: Factor, p: np.ndarray, q: np.ndarray, other: Sequence[Factor] = ()
+    ) -> list[Draft]:
+        """``weight * sum_d x[d, p] x'[d, q]`` of two lines that depend on the input alone, times a moment at (p, q).
+
+        With a moment, summed over everything; without, entry by entry. Lines that pick positions of the input, as the
+        patches of a convolution do, share the products of all its positions.
+        """
+        kept = np.arange(len(p))
+        at = [p, q]
+        lines = [a[0], b[0]]
+        for k, origin in enumerate([origins(self.lines, self.shapes, a[0]), origins(self.lines, self.shapes, b[0])]):
+            if origin is not None:
+                lines[k], at[k] = origin[0], origin[1][at[k]]
+        kept = np.flatnonzero((at[0] >= 0) & (at[1] >= 0))
+        if not len(kept):
+            return []
+        pair: Key = ((lines[0], a[1]), (lines[1], b[1]))
+        first, second = at[0][kept], at[1][kept]
         if a[1] > b[1]:
-            a, b, p, q = b, a, q, p
-        side = CROSS if a[1] != b[1] else 0
-        pair = (a, b)
-        codes = self._codes(pair, np.stack([p, q]))
+            pair, first, second = (pair[1], pair[0]), second, first
+        codes = self._codes(pair, np.stack([first, second]))
         self._grams.setdefault(pair, []).append(codes)
-        return Ask(("gram", pair), side, codes)
+        product = Ask(("gram", pair), CROSS if a[1] != b[1] else 0, codes)
+        if other:
+            moment = self.ask(other, [p[kept], q[kept]])
+            return [Draft(weight, (moment, product), np.zeros(len(kept), dtype=np.int64))]
+        return [Draft(weight, (product,), None if len(kept) == len(p) else kept)]
 
     def run(self, outputs: dict[str, list[Draft]], cross: bool = True) -> Plan:
         """Expand everything that was asked for; the sums by name, of pairs of inputs or of single ones, come last."""
@@ -202,7 +221,7 @@ class Tracer:
         drafts: list[tuple[Any, int, bool, str, Any]] = []
         while self._heap:
             _, key = heapq.heappop(self._heap)
-            codes = _union(self._demands[key])
+            codes = union(self._demands[key])
             tables[key] = codes
             try:
                 draft = self.expand(key, self._entries(key, codes))
@@ -210,7 +229,7 @@ class Tracer:
                 raise error.located(self.program.where(key[0][0])) from None
             drafts.append((key, len(codes), _joins(key), self.text(key), draft))
         for pair, asked in self._grams.items():
-            codes = tables["gram", pair] = _union(asked)
+            codes = tables["gram", pair] = union(asked)
             p, q = self._entries(pair, codes)
             drafts.append(
                 (
@@ -412,7 +431,7 @@ class Tracer:
         if len(key) > _MAX_WICK:
             raise UnsupportedOperation(f"a product of {len(key)} Gaussians", remedy="a lower power")
         drafts = []
-        for pairing in _pairings(list(range(len(key)))):
+        for pairing in pairings(list(range(len(key)))):
             parts = tuple(self.ask([key[i], key[j]], [entries[i], entries[j]]) for i, j in pairing)
             drafts.append(Draft(1, parts, None))
         return drafts
@@ -423,8 +442,7 @@ class Tracer:
         first, second = self.lines[a], self.lines[b]
         if self._is_input_product(first) and self._is_input_product(second):
             source = self.lines[first.args[0]].op.source  # type: ignore[union-attr]
-            gram = self.ask_gram((first.args[1], s), (second.args[1], t), *entries)
-            return [Draft(source.cov.variance, (gram,), None)]  # type: ignore[union-attr]
+            return self.gram(source.cov.variance, (first.args[1], s), (second.args[1], t), entries[0], entries[1])  # type: ignore[union-attr]
         match first.op, second.op:
             case MatVec(matrix=matrix, transposed=transposed), MatVec():
                 if not matrix.ensemble.iid and matrix.ensemble.kind != "GOE":
@@ -569,30 +587,6 @@ def _constant_cov(value: Any, size: int, chosen: np.ndarray | None = None) -> An
     return Constant(number[..., None] * kept)
 
 
-def _union(asked: list[np.ndarray]) -> np.ndarray:
-    """All codes asked for, sorted; by a table where the codes are dense, which sorting is ten times slower than."""
-    first = asked[0]
-    if len(asked) == 1 and np.all(np.diff(first) > 0):
-        return first
-    top = max((int(a.max(initial=-1)) for a in asked), default=-1) + 1
-    if top > 64 * sum(map(len, asked)) + 1024:
-        return np.unique(np.concatenate(asked))
-    table = np.zeros(top, dtype=bool)
-    for a in asked:
-        table[a] = True
-    return np.flatnonzero(table)
-
-
 def _joins(key: Key) -> bool:
     """Whether lines of two inputs meet."""
     return len({side for _, side in key}) == 2
-
-
-def _pairings(items: list[int]) -> list[list[tuple[int, int]]]:
-    if not items:
-        return [[]]
-    first, *rest = items
-    out = []
-    for k, other in enumerate(rest):
-        out += [[(first, other), *p] for p in _pairings(rest[:k] + rest[k + 1 :])]
-    return out
