@@ -264,9 +264,10 @@ def _fixed_point(f: Callable[[float], float], x: float, what: str) -> float:
         if abs(b - x) <= _TOLERANCE * max(1.0, abs(b)):
             return b
         curvature = (b - a) - (a - x)
-        better = x - (a - x) ** 2 / curvature if curvature else b
+        attracted = abs(b - a) < abs(a - x)  # extrapolation from a repelling slope would find the wrong fixed point
+        better = x - (a - x) ** 2 / curvature if curvature and attracted else b
         x = better if np.isfinite(better) and better >= 0 and abs(better) < 10 * (1 + abs(b)) else b
-        if not np.isfinite(x) or x > 1e100:
+        if not np.isfinite(x) or x > 1e12:
             break
     raise NotConverged(f"the {what} have no finite fixed point", remedy="a smaller weight_std")
 
