@@ -456,3 +456,45 @@ def test_a_local_cluster():
     with LocalCluster(**one) as cluster, Client(cluster) as client:
         K = rmtp.nngp(relu_net, X, executor=client.get_executor())
     assert np.allclose(K, rmtp.nngp(relu_net, X), rtol=1e-14)
+
+
+# ---------------------------------------------------------------------------------------------
+# what is trained, and by which width
+
+
+def _erf_parts(sw, sb):
+    gram = X @ X.T / 3
+    cov = sw**2 * gram + sb**2
+    root = np.sqrt(np.outer(1 + 2 * np.diag(cov), 1 + 2 * np.diag(cov)))
+    return gram, cov, 2 / np.pi * np.arcsin(2 * cov / root), 4 / (np.pi * np.sqrt(root**2 - 4 * cov**2))
+
+
+def test_standard_and_mup_by_hand():
+    """Two layers f = v . erf(W erf(U x + b) + b') with kernels typed: what moves, and at which weight."""
+
+    def net(x):
+        x = erf(dense(x, n, 1.5, 0.4))
+        return readout(erf(dense(x, n, 1.2, 0.3)), 0.7, 0.2)
+
+    gram, _, first, slope1 = _erf_parts(1.5, 0.4)
+    cov = 1.44 * first + 0.09
+    root = np.sqrt(np.outer(1 + 2 * np.diag(cov), 1 + 2 * np.diag(cov)))
+    second, slope2 = 2 / np.pi * np.arcsin(2 * cov / root), 4 / (np.pi * np.sqrt(root**2 - 4 * cov**2))
+    d2 = 0.49 * slope2
+    d1 = 1.44 * d2 * slope1
+    standard = second + d2 * first
+    assert np.allclose(rmtp.ntk(net, X, parametrization="standard"), standard, rtol=1e-12)
+    mup = standard + d2 + d1 * (3 * gram + 1) + 1  # biases, input weights without 1/d, the output bias
+    assert np.allclose(rmtp.ntk(net, X, parametrization="mup"), mup, rtol=1e-12)
+
+
+def test_a_readout_divides_by_the_size_of_its_own_vector():
+    """f = v . x / sqrt(m): the ratio of the last width is invisible, in both kernels and at finite width."""
+    m = rmtp.Dim("m", 3)
+    nets = [lambda x, w=w: readout(erf(dense(erf(dense(x, n)), w, 1.3, 0.1)), 0.8) for w in (n, m)]
+    for a, b in zip(*(rmtp.nngp_ntk(net, X) for net in nets), strict=True):
+        assert np.allclose(a, b, rtol=1e-13)
+    for p in ("ntk", "yang"):
+        draws = np.array([init(nets[1], 64, s, (3,)).ntk(X[:1], parametrization=p)[0, 0] for s in range(60)])
+        error = draws.std(ddof=1) / np.sqrt(60)
+        assert abs(draws.mean() - rmtp.ntk(nets[1], X[:1], parametrization=p)[0, 0]) < 4.5 * error + 2 / 64

@@ -18,9 +18,8 @@ from .entrywise import entrywise
 from .gia import GIAReport, check
 from .run import Ready, Side, prepare, tile
 from .store import Files, Memory
-from .tangent import kernel_plan, trained_uses
+from .tangent import PARAMETRIZATIONS, kernel_plan, trained_uses
 
-PARAMETRIZATIONS = ("ntk", "yang")
 RELATIVE = 1e-13  # of closed forms, propagated
 QUADRATURE = 1e-10
 _TILE_BYTES = 1 << 19
@@ -134,12 +133,15 @@ class KernelFunction:
 
     def _bias(self, name: str) -> np.ndarray:
         variance = self.traced.bias_variance
-        if name == "ntk" and self.parametrization == "yang":
-            variance = 1 if np.any(np.asarray(variance, dtype=float)) else 0
+        if name == "ntk" and self.parametrization != "ntk":
+            trained = np.any(np.asarray(variance, dtype=float)) and self.parametrization != "standard"
+            variance = 1 if trained else 0
         return np.asarray(variance, dtype=float)
 
     def _entrywise(self, first: np.ndarray, second: np.ndarray | None) -> dict[str, Kernel]:
-        found = entrywise(self.traced, first, second, self.wanted, self.parametrization, self.naive)
+        found = entrywise(
+            self.traced, first, second, self.wanted, self.parametrization, self.naive, self.report.readout
+        )
         out = {}
         for name, e in found.items():
             value = np.asarray(e.value, dtype=float) + self._bias(name)[..., None, None]
@@ -249,7 +251,7 @@ def kernel_function(
     shape : sequence of int
         Of one input.
     wanted : sequence of {"nngp", "ntk"}
-    parametrization : {"ntk", "yang"}
+    parametrization : {"ntk", "yang", "standard", "mup"}
         See `ntk`.
     gradient_independence : bool
         Treat W.T as independent of W even where that is wrong: the naive answer.
@@ -292,8 +294,8 @@ def kernel_function(
     pairs = singles = None
     if gradient_independence or not needs_zdot:
         try:
-            pairs = prepare(kernel_plan(traced, names, parametrization))
-            singles = prepare(kernel_plan(traced, names, parametrization, 0))
+            pairs = prepare(kernel_plan(traced, names, parametrization, 1, report.readout))
+            singles = prepare(kernel_plan(traced, names, parametrization, 0, report.readout))
         except UnsupportedOperation:
             pairs = singles = None
     return KernelFunction(
@@ -417,9 +419,10 @@ def ntk(
     net : callable
         Ends in ``rmtp.readout(h)``, or in an average ``np.mean(h)``; of that the kernel is n <grad f, grad f'>.
     X1, X2 : array (N, \\*shape of one input)
-    parametrization : {"ntk", "yang"}
+    parametrization : {"ntk", "yang", "standard", "mup"}
         What is trained. "ntk" (Lee et al., neural-tangents): omega ~ N(0, 1) with W = weight_std omega / sqrt(fan_in) and
         b = bias_std beta. "yang": omega ~ N(0, weight_std**2) with W = omega / sqrt(fan_in), and b itself.
+        "standard": W itself, the limit of the kernel over n. "mup": W itself, with a readout over n.
     gradient_independence : bool
         The naive answer that treats W.T as independent of W.
     diagonal, executor, out

@@ -19,7 +19,7 @@ from ..limit import limit
 from ..networks.network import Traced
 from ..progress import progress
 from ..results import Estimate
-from .tangent import share, trained_uses, use_handles
+from .tangent import metric, trained_uses, use_handles
 
 
 def bound(handles: Sequence[Node], input: Node, x: np.ndarray) -> list[Any]:
@@ -53,13 +53,14 @@ def entrywise(
     wanted: Sequence[str],
     parametrization: str,
     naive: bool = False,
+    readout: frozenset[Any] = frozenset(),
 ) -> dict[str, Estimate]:
     """Kernels over two batches as estimates, pair by pair."""
     other = x1 if x2 is None else x2
     pairs = [(i, j) for i in range(len(x1)) for j in range(len(other)) if x2 is not None or j >= i]
     found: dict[str, dict[tuple[int, int], Estimate]] = {name: {} for name in wanted}
     for i, j in progress(pairs, "kernel, pair by pair", len(pairs)):
-        expressions = pair_expressions(traced, x1[i], other[j], parametrization, "ntk" in wanted)
+        expressions = pair_expressions(traced, x1[i], other[j], parametrization, "ntk" in wanted, readout)
         answers = limit([expressions[name] for name in wanted], gradient_independence=naive)
         for name, answer in zip(wanted, answers, strict=True):
             found[name][i, j] = answer
@@ -77,7 +78,12 @@ def _sweep_first(estimate: Estimate) -> Estimate:
 
 
 def pair_expressions(
-    traced: Traced, x: np.ndarray, x2: np.ndarray, parametrization: str, tangent: bool = True
+    traced: Traced,
+    x: np.ndarray,
+    x2: np.ndarray,
+    parametrization: str,
+    tangent: bool = True,
+    readout: frozenset[Any] = frozenset(),
 ) -> dict[str, Any]:
     """The kernels of two inputs, without the output's bias, as expressions for `limit` and `verify`."""
     uses = trained_uses(traced.gradient.uses) if tangent else ()
@@ -91,33 +97,33 @@ def pair_expressions(
         for m, other in enumerate(uses):
             a = first[starts[k] : starts[k + 1]]
             b = second[starts[m] : starts[m + 1]]
-            total = total + _term(use, other, a, b, parametrization)
+            total = total + _term(use, other, a, b, parametrization, readout)
     return {"nngp": nngp, "ntk": total}
 
 
-def _term(use: Use, other: Use, a: Sequence[Any], b: Sequence[Any], parametrization: str) -> Any:
+def _term(
+    use: Use, other: Use, a: Sequence[Any], b: Sequence[Any], parametrization: str, readout: frozenset[Any]
+) -> Any:
     match use, other:
         case MatrixUse(matrix=matrix), MatrixUse() if other.matrix is matrix:
-            s2 = matrix.ensemble.cumulant(2)
-            weight = share(s2, s2 if matrix.gain is None else matrix.gain, parametrization) * matrix.rows.ratio
+            weight = metric(matrix, parametrization, readout)
             return parameter(weight) * _total(_cross(a[0], b[0]) * _cross(a[1], b[1]))
         case InputUse(matrix=matrix), InputUse() if other.matrix is matrix:
-            weight = share(matrix.cov[0][0], matrix.gain, parametrization) * matrix.dim.ratio
+            weight = metric(matrix, parametrization, readout)
             return parameter(weight) * _total(_cross(a[0], b[0]) * _gram(a[1], b[1]))
         case VectorUse(source=NormalGroup() as group, index=k), VectorUse(source=same, index=m) if same is group:
             if isinstance(group, InputMatrix):
-                weight = share(group.cov[0][0], group.gain, parametrization) * group.dim.ratio
+                weight = metric(group, parametrization, readout)
                 return parameter(weight) * np.sum(np.mean(a[0] * b[0], axis=0))
             rows = range(len(group.mean)) if k is None else [k]
             cols = range(len(group.mean)) if m is None else [m]
             total: Any = 0
             for p, i in enumerate(rows):
                 for q, j in enumerate(cols):
-                    c = group.cov[i][j]
-                    if np.any(np.asarray(c, dtype=float)) and (parametrization == "ntk" or i == j):
+                    if np.any(np.asarray(group.cov[i][j], dtype=float)):
                         left = a[0] if k is not None else a[0][:, p]
                         right = b[0] if m is not None else b[0][:, q]
-                        weight = share(c, c, parametrization) * group.dim.ratio
+                        weight = metric(group, parametrization, readout, (i, j))
                         total = total + parameter(weight) * np.mean(left * right)
             return total
     return 0

@@ -52,6 +52,8 @@ class GIAReport:
         Which lines break it.
     program : Program
         Forward and backward lines, whose numbers the problems name.
+    readout : frozenset
+        The sources of the readout weights.
 
     Examples
     --------
@@ -70,6 +72,7 @@ class GIAReport:
     transposed_forward: bool
     problems: tuple[str, ...]
     program: Program
+    readout: frozenset[Any]
 
     def __bool__(self) -> bool:
         return self.bp_like
@@ -124,7 +127,7 @@ def check(traced: Traced) -> GIAReport:
     simple = not problems
     broken = _not_bp_like(program, readout)
     problems += [f"{why}: {program.where(k)}" for k, why in broken]
-    return GIAReport(simple, not broken, random, bool(both), tuple(problems), program)
+    return GIAReport(simple, not broken, random, bool(both), tuple(problems), program, frozenset(readout))
 
 
 def _forward(program: Program, root: int) -> list[int]:

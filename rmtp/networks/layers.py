@@ -18,7 +18,7 @@ import numpy as np
 
 from ..ensembles import Dim, Number, variance_of
 from ..errors import AxisError, BadParameter, UnsupportedOperation
-from ..handles import Node, Scalar, Vector, apply
+from ..handles import Node, Scalar, Vector, apply, parameter
 from ..instructions import Combine, Init, InputMatrix, Isotropic, NormalGroup, RandomMatrix
 from ..language import Gaussian
 from ..matrices import Matrix
@@ -276,9 +276,9 @@ def global_pool(x: Vector) -> Vector:
 def readout(
     x: Vector, weight_std: Any = 1, bias_std: Any = 0, *, weights: Vector | None = None, name: str = "v"
 ) -> Output:
-    """The scalar output ``f = v . x / sqrt(n) + b``; over positions, ``sum_p v_p . x_p / sqrt(n P)`` (a flattened readout).
+    """The scalar output ``f = v . x / sqrt(m) + b``; over positions, ``sum_p v_p . x_p / sqrt(m P)`` (a flattened readout).
 
-    Law: v has iid entries N(0, weight_std**2), b is N(0, bias_std**2).
+    Law: m is the size of x; v has iid entries N(0, weight_std**2), b is N(0, bias_std**2).
 
     Parameters
     ----------
@@ -308,15 +308,20 @@ def readout(
         raise BadParameter(f"a readout of {type(x).__name__}", remedy="a vector: rmtp.readout(np.tanh(h))")
     b2 = variance_of(bias_std, None, "readout")
     if weights is not None:
-        return Output(np.mean(weights * x), b2)
+        return Output(np.mean(_by_own_width(weights * x, x.dim)), b2)
     s2 = variance_of(weight_std, None, "readout")
-    positions = int(np.prod([size for _, size in x.axes]))
     if not x.axes:
-        return Output(np.mean(weights_vector(x.dim, s2, name) * x), b2)
+        return Output(np.mean(_by_own_width(weights_vector(x.dim, s2, name) * x, x.dim)), b2)
+    positions = int(np.prod([size for _, size in x.axes]))
     flat = x.reshape(x.dim, positions)
     source = InputMatrix(x.dim, (0,) * positions, Isotropic(s2 / positions, positions), name, s2)
     v = Vector(Init(source, None), (), x.dim, (("", positions),), name)
-    return Output(np.mean(np.sum(v * flat, axis=1)), b2)
+    return Output(np.mean(_by_own_width(np.sum(v * flat, axis=1), x.dim)), b2)
+
+
+def _by_own_width(y: Any, width: Dim) -> Any:
+    """y * sqrt(ratio): f = sqrt(n) mean(y) divides by the root of the base width, a readout by that of its own."""
+    return y if np.all(width.ratio == 1) else np.sqrt(parameter(width.ratio)) * y
 
 
 # ---------------------------------------------------------------------------------------------
