@@ -1,15 +1,15 @@
 """Order and chaos in deep tanh networks, and how deep a network can be before it forgets what it was shown.
 
 Left: chi, the growth of squared gradients per layer, over the stds of weights and biases; on the line chi = 1. Right: the
-correlation of two inputs on its way to its fixed point, layer by layer. Points are networks of width 600, lines the
-map in infinite width, dashes exp(-layers / depth scale); points within two standard errors of the limit are left out. On the critical line there is no scale, and the decay is a power.
+correlation of two inputs on its way to its fixed point, layer by layer. Points are networks of width 600 (those within
+two standard errors of the limit are left out), lines the map in infinite width, dashes exp(-layers / depth scale). On the
+critical line there is no scale, and the decay is a power.
 """
 
 import sys
 
 import numpy as np
 
-import rmtp
 from rmtp import networks as nets
 
 WIDTH, DRAWS, LAYERS, START = 600, 30, 30, 0.6
