@@ -1,8 +1,9 @@
 """Order and chaos in deep tanh networks, and how deep a network can be before it forgets what it was shown.
 
 Left: chi, the growth of squared gradients per layer, over the stds of weights and biases; on the line chi = 1. Right: the
-correlation of two inputs on its way to its fixed point, layer by layer. Points are networks of width 600, lines the
-map in infinite width, dashes exp(-layers / depth scale). On the critical line there is no scale, and the decay is a power.
+correlation of two inputs on its way to its fixed point, layer by layer. Points are networks of width 600 (those within
+two standard errors of the limit are left out), lines the map in infinite width, dashes exp(-layers / depth scale). On the
+critical line there is no scale, and the decay is a power.
 """
 
 import sys
@@ -46,11 +47,10 @@ for name, weight_std in stds.items():
     gap = np.abs(mean - p.correlation)
     slope = np.polyfit(np.arange(LAYERS + 1)[late], np.log(gap[late]), 1, w=(gap / error)[late])[0]
     measured = f"measured {-1 / slope:.1f}" if name != "critical" else "a power of depth"
-    z = np.abs(mean - correlations)[1:] / error[1:]
     print(
         f"{name:<8} weight std {weight_std:.3f}: chi {p.chi:.4f}, correlation tends to {p.correlation:.4f}, "
         f"depth scale {p.depth_c:.1f}, {measured}; layers 10, 30: {mean[10]:.4f} ± {error[10]:.4f}, {mean[30]:.4f} ± "
-        f"{error[30]:.4f}, infinite width {correlations[10]:.4f}, {correlations[30]:.4f}; largest |z| {z.max():.1f}"
+        f"{error[30]:.4f}, infinite width {correlations[10]:.4f}, {correlations[30]:.4f}"
     )
 
 if len(sys.argv) > 1:
@@ -65,14 +65,15 @@ if len(sys.argv) > 1:
         layers = np.arange(LAYERS + 1)
         for (name, (p, correlations, finite)), colour in zip(curves.items(), plots.PALETTE):
             left.plot(stds[name], bias_std, "o", color=colour, markeredgecolor="white", markersize=10)
-            mean = finite.mean(axis=0)
-            right.plot(layers, np.abs(mean - p.correlation), "o", color=colour, markersize=5)
+            gap, error = np.abs(finite.mean(axis=0) - p.correlation), finite.std(axis=0, ddof=1) / DRAWS**0.5
+            seen = gap > 2 * error
+            right.plot(layers[seen], gap[seen], "o", color=colour, markersize=5)
             right.plot(layers, np.abs(correlations - p.correlation), color=colour, label=name)
             if np.isfinite(p.depth_c):
                 at = 10
                 scale = abs(correlations[at] - p.correlation)
                 right.plot(layers, scale * np.exp((at - layers) / p.depth_c), "--", color=colour, linewidth=1.2)
-        right.set(yscale="log", xlabel="layer", ylabel="distance of the correlation from its limit", ylim=(1e-4, 1))
+        right.set(yscale="log", xlabel="layer", ylabel="distance from the limit", ylim=(1e-4, 1))
         right.set_title("width 600 (points), infinite width (lines)")
         right.legend(loc="lower left")
         left.legend(loc="upper left")
