@@ -60,7 +60,12 @@ if len(sys.argv) > 1:
         for k, (ax, title) in enumerate(zip(np.ravel(axes), ("turned", "turned and moved"), strict=True)):
             for (name, both), style in zip(curves.items(), ("-", "--", ":", "-", "-.", "--"), strict=True):
                 ax.plot(np.degrees(angles), both[k], style, label=name)
-            ax.set(xlabel="angle between the inputs (degrees)", title=title, xticks=(0, 45, 90, 135, 180), ylim=(-0.1, 1.05))
+            ax.set(
+                xlabel="angle between the inputs (degrees)",
+                title=title,
+                xticks=(0, 45, 90, 135, 180),
+                ylim=(-0.1, 1.05),
+            )
         np.ravel(axes)[0].set_ylabel("normalised tangent kernel")
         np.ravel(axes)[1].legend(fontsize="x-small", loc="center right", bbox_to_anchor=(1, 0.52))
     fig.savefig(sys.argv[1])

@@ -452,7 +452,7 @@ def test_a_local_cluster():
     """dask.distributed's executor: the network travels, a worker makes the plan."""
     from distributed import Client, LocalCluster
 
-    one = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    one = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(**one) as cluster, Client(cluster) as client:
         K = rmtp.nngp(relu_net, X, executor=client.get_executor())
     assert np.allclose(K, rmtp.nngp(relu_net, X), rtol=1e-14)
@@ -498,3 +498,22 @@ def test_a_readout_divides_by_the_size_of_its_own_vector():
         draws = np.array([init(nets[1], 64, s, (3,)).ntk(X[:1], parametrization=p)[0, 0] for s in range(60)])
         error = draws.std(ddof=1) / np.sqrt(60)
         assert abs(draws.mean() - rmtp.ntk(nets[1], X[:1], parametrization=p)[0, 0]) < 4.5 * error + 2 / 64
+
+
+def test_equal_patches_are_exactly_parallel():
+    """On a constant image a circular convolution is a dense layer: pooled kernels are those of a perceptron, kinks and all."""
+    colour = np.array([[0.3, -1.1, 0.7], [1.0, 0.2, -0.4]])
+    image = np.broadcast_to(colour[:, None, :], (2, 5, 3))
+
+    def cnn(x):
+        for _ in range(3):
+            x = rmtp.relu(conv(x, n, 3, 1.3, 0.2, padding="CIRCULAR"))
+        return readout(global_pool(x))
+
+    def perceptron(x):
+        for _ in range(3):
+            x = rmtp.relu(dense(x, n, 1.3, 0.2))
+        return readout(x)
+
+    for a, b in zip(rmtp.nngp_ntk(cnn, image), rmtp.nngp_ntk(perceptron, colour), strict=True):
+        assert np.allclose(a, b, rtol=1e-13, atol=0)

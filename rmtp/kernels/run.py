@@ -18,6 +18,8 @@ from .pairs import expectation, has_closed_form, together
 from .plan import CROSS, LEFT, RIGHT, Constant, Expectation, Function, Given, Gram, Moment, Plan, Ref, Term
 from .simplify import Mixed, Mixture, refs, simplified
 
+_PARALLEL = 16 * float(np.finfo(float).eps)
+
 
 @dataclass(frozen=True, eq=False)
 class Ready:
@@ -197,7 +199,8 @@ def _together(ready: Ready, k: int, values: dict[int, np.ndarray], left: Side, r
     ops = [ready.plan.moments[m].op for m in members]
     first = ops[0]
     assert isinstance(first, Expectation)
-    second = {ij: _fetch(r, values, left, right, True) for ij, r in first.covariances}
+    functions = [f for op in ops if isinstance(op, Expectation) for side in op.functions for f in side]
+    second = _snapped([functions], {ij: _fetch(r, values, left, right, True) for ij, r in first.covariances})
     zero = np.zeros(1)
     found = together(
         [op.functions for op in ops if isinstance(op, Expectation)],  # type: ignore[misc]
@@ -205,6 +208,22 @@ def _together(ready: Ready, k: int, values: dict[int, np.ndarray], left: Side, r
         *(second.get(ij, zero) for ij in ((0, 1), (0, 0), (1, 1))),
     )
     return dict(zip(members, map(np.asarray, found), strict=True))
+
+
+def _snapped(functions: Any, second: dict[tuple[int, int], np.ndarray]) -> dict[tuple[int, int], np.ndarray]:
+    """Covariances with correlations of +-1 up to rounding made exact, for functions with kinks.
+
+    Equal patches of an image reach a covariance and a variance by sums in another order; an ulp between them is an angle of
+    1e-8 at a kink. An angle that small is rounding itself, whatever the inputs.
+    """
+    cov = second.get((0, 1))
+    if cov is None or not any(fn.kinks for side in functions for fn, _ in side):
+        return second
+    edge = np.sqrt(second[0, 0]) * np.sqrt(second[1, 1])
+    near = np.abs(cov) >= (1 - _PARALLEL) * edge
+    if not near.any():
+        return second
+    return second | {(0, 1): np.where(near, cov * (1 + 2 * _PARALLEL), cov)}  # beyond the edge, which clips
 
 
 def _fetch(ref: Ref, values: dict[int, np.ndarray], left: Side, right: Side, cross: bool) -> np.ndarray:
@@ -241,7 +260,9 @@ def _evaluate(moment: Moment, values: dict[int, np.ndarray], left: Side, right: 
         case Expectation(functions=functions, means=means, covariances=covariances):
             centres = [None if m is None else fetch(m) for m in means]
             centres = [None if m is None or not np.any(m) else m for m in centres]  # closed forms are for centred ones
-            return np.asarray(expectation(functions, centres, {ij: fetch(r) for ij, r in covariances}))
+            return np.asarray(
+                expectation(functions, centres, _snapped(functions, {ij: fetch(r) for ij, r in covariances}))
+            )
     raise AssertionError(moment.op)
 
 
