@@ -223,7 +223,8 @@ def _snapped(functions: Any, second: dict[tuple[int, int], np.ndarray]) -> dict[
     near = np.abs(cov) >= (1 - _PARALLEL) * edge
     if not near.any():
         return second
-    return second | {(0, 1): np.where(near, cov * (1 + 2 * _PARALLEL), cov)}  # beyond the edge, which clips
+    # just beyond the edge, so that no determinant is left
+    return second | {(0, 1): np.where(near, np.sign(cov) * edge * (1 + 4 * np.finfo(float).eps), cov)}
 
 
 def _fetch(ref: Ref, values: dict[int, np.ndarray], left: Side, right: Side, cross: bool) -> np.ndarray:
