@@ -36,6 +36,16 @@ before = peak()
 k = kernels.ours("dense", "relu", ({size}, kernels.PIXELS))(kernels.data(({size}, kernels.PIXELS)))
 print(before, peak())
 """
+SINGLE = """
+import sys
+sys.path.insert(0, {folder!r})
+import kernels
+from common import seconds
+x = kernels.data({inputs})
+k = kernels.ours({kind!r}, {phi!r}, {inputs}, {depth})
+k(x)
+print(seconds(lambda: k(x), {repeats})[0])
+"""
 
 
 # ---------------------------------------------------------------------------------------------
@@ -101,6 +111,15 @@ def tanh_reference(x: np.ndarray) -> dict[str, float]:
         c = w * value + b
         theta = c + w * slope * theta
     return {"nngp": c, "ntk": theta}
+
+
+def one_blas_thread(kind: str, phi: str, inputs: Sequence[int], depth: int, repeats: int) -> float:
+    """Seconds of a further call where matrix products do not start threads of their own beside ours."""
+    folder = str(Path(__file__).parent)
+    code = SINGLE.format(folder=folder, kind=kind, phi=phi, inputs=tuple(inputs), depth=depth, repeats=repeats)
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    made = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
+    return float(made.stdout)
 
 
 class NeuralTangents:
@@ -184,6 +203,9 @@ def contest(
         ("rmtp: planning and first call", planning + first, f"planning {planning * 1e3:.3g} ms"),
     ]
     values: dict[str, Any] = {"rmtp": entries(found), "warm": warm}
+    single = one_blas_thread(kind, phi, inputs, depth, repeats)
+    values["single"] = single
+    rows.append(("rmtp: called again, OPENBLAS_NUM_THREADS=1", single, "in a process of its own"))
     if nt:
         values["nt"] = nt.ask("entries", pairs=PAIRS)
         values["theirs"] = theirs
@@ -224,7 +246,7 @@ def numerical(nt: NeuralTangents, size: int) -> str:
 
     rows[0] = (*rows[0][:2], f"{rows[0][2]}; relative error {off(values['rmtp'])}")
     if nt:
-        rows[2] = (*rows[2][:2], f"`ElementwiseNumerical`, deg=25; relative error {off(values['nt'])}")
+        rows[3] = (*rows[3][:2], f"`ElementwiseNumerical`, deg=25; relative error {off(values['nt'])}")
     notes = ["Errors at one pair of inputs, against the trapezoidal rule on 601 × 601 points."]
     return table(f"NNGP and NTK of {DEPTH} tanh layers, {size} inputs", rows, notes + ([] if nt else [MISSING]))
 
@@ -239,13 +261,15 @@ def images(nt: NeuralTangents, kind: str, inputs: Sequence[int]) -> str:
 
 def growth(nt: NeuralTangents, sizes: Sequence[int]) -> str:
     rows: list[tuple[str, float, str]] = []
-    times: dict[str, list[float]] = {"rmtp": [], "neural-tangents": []}
+    single = "rmtp, OPENBLAS_NUM_THREADS=1"
+    times: dict[str, list[float]] = {"rmtp": [], single: [], "neural-tangents": []}
     for size in sizes:
         _, values = contest(nt, "dense", "relu", (size, PIXELS), repeats=5)
         times["rmtp"].append(values["warm"])
+        times[single].append(values["single"])
         times["neural-tangents"].append(values.get("theirs", math.nan))
     for name, found in times.items():
-        if name == "rmtp" or nt:
+        if name != "neural-tangents" or nt:
             slope = np.polyfit(np.log(sizes), np.log(found), 1)[0]
             remark = f"exponent of N over all sizes {slope:.2f}"
             rows += [(f"{name}, N = {s}", t, remark if s == sizes[-1] else "") for s, t in zip(sizes, found)]
