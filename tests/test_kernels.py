@@ -268,6 +268,21 @@ def mlp_of_a_module(x):
     return readout(rmtp.relu(dense(x, rmtp.Dim("n"))))
 
 
+def test_the_naive_answer_by_an_executor():
+    with ThreadPoolExecutor(1) as pool:
+        naive = rmtp.ntk(mean_pool(rmtp.relu), X, gradient_independence=True, executor=pool)
+    assert np.allclose(naive, rmtp.ntk(mean_pool(rmtp.relu), X, gradient_independence=True), rtol=1e-14)
+
+
+def test_nngp_needs_no_derivatives():
+    square = rmtp.elementwise(lambda x: x * np.abs(x), kinks=(0.0,))  # E (x|x|)^2 = 3 q^2
+    net = lambda x: readout(square(dense(x, n)))  # noqa: E731
+    q = np.sum(X**2, axis=1) / 3
+    assert np.allclose(np.diag(rmtp.nngp(net, X)), 3 * q**2, rtol=1e-10)
+    with pytest.raises(E.UnsupportedOperation, match="derivative"):
+        rmtp.ntk(net, X)
+
+
 def test_files_resume_and_refuse(tmp_path, monkeypatch):
     monkeypatch.setattr(api, "_BLOCK", 3)
     path = tmp_path / "k.npy"
@@ -311,6 +326,12 @@ BAD = [
     ("empty", lambda: rmtp.nngp(relu_net, np.zeros((0, 3))), E.BadParameter),
     ("text", lambda: rmtp.nngp(relu_net, [["a", "b"]]), E.BadParameter),
     ("shapes differ", lambda: rmtp.nngp(relu_net, X, X[:, :2]), E.AxisError),
+    ("complex", lambda: rmtp.nngp(relu_net, X * 1j), E.BadParameter),
+    (
+        "an executor, pair by pair",
+        lambda: rmtp.nngp(tied_autoencoder, X, executor=ThreadPoolExecutor(1)),
+        E.BadParameter,
+    ),
     ("no network", lambda: rmtp.nngp(3, X), E.BadParameter),
     ("a vector", lambda: rmtp.ntk(lambda x: dense(x, n), X), E.BadParameter),
     ("no average", lambda: rmtp.ntk(lambda x: rmtp.Output(np.mean(dense(x, n)) ** 2), X), E.BadParameter),

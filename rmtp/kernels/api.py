@@ -98,8 +98,10 @@ class KernelFunction:
         """The kernels by name; see `nngp` for the arguments."""
         first, second = self._batches(X1, X2)
         if self.pairs is None:
-            if out is not None:
-                raise BadParameter("out= for a kernel that is computed pair by pair", remedy="leave it out")
+            if out is not None or executor is not None:
+                raise BadParameter(
+                    "executor= or out= for a kernel that is computed pair by pair", remedy="leave it out"
+                )
             return self._entrywise(first, second)
         error = QUADRATURE if self.pairs.quadrature else RELATIVE
         found = self._blocks(first, second, executor, out)
@@ -217,7 +219,7 @@ class KernelFunction:
                 yield k, self.block(a, None if same[k] else b)
             return
         # a process or a remote worker makes the plan again: functions of networks travel, plans full of lambdas do not
-        recipe = (self.net, self.shape, self.wanted, self.parametrization)
+        recipe = (self.net, self.shape, self.wanted, self.parametrization, self.naive)
         waiting = {executor.submit(remote_block, recipe, a, None if same[k] else b): k for k, a, b in parts}
         for future in as_completed(waiting):
             yield waiting[future], future.result()
@@ -230,8 +232,9 @@ class KernelFunction:
 
 def remote_block(recipe: tuple[Any, ...], first: np.ndarray, second: np.ndarray | None) -> dict[str, np.ndarray]:
     """One block, from what a process can be sent."""
-    net, shape, wanted, parametrization = recipe
-    return kernel_function(net, shape, wanted, parametrization=parametrization).block(first, second)
+    net, shape, wanted, parametrization, naive = recipe
+    made = kernel_function(net, shape, wanted, parametrization=parametrization, gradient_independence=naive)
+    return made.block(first, second)
 
 
 def kernel_function(
@@ -282,14 +285,13 @@ def kernel_function(
     if not names or any(name not in ("nngp", "ntk") for name in names):
         raise BadParameter(f"wanted={names!r}", remedy='"nngp", "ntk" or both')
     traced = trace(net, tuple(shape))
-    report = check(traced)
+    uses = trained_uses(traced.gradient.uses) if "ntk" in names else ()
+    report = check(traced, uses)
     if "nngp" in names and not report.random_readout:
         raise NoInfiniteWidth(
             "the output of this network tends to a constant: its readout has no random weights of its own",
             remedy="rmtp.readout(h) for a Gaussian process; the tangent kernel of a mean-pool readout is rmtp.ntk",
         )
-    if "ntk" in names:
-        trained_uses(traced.gradient.uses)
     needs_zdot = not report.bp_like if "ntk" in names else report.transposed_forward
     pairs = singles = None
     if gradient_independence or not needs_zdot:

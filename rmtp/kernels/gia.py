@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import catalogue as nl
+from ..backprop import Use
 from ..instructions import (
     Apply,
     Arithmetic,
@@ -110,13 +111,14 @@ def gia_check(net: Callable[[Any], Any], shape: Sequence[int] = (1,)) -> GIARepo
     >>> print(rmtp.gia_check(lambda x: rmtp.readout(np.tanh(rmtp.networks.dense(x, n)))))
     gradient independence holds (Simple GIA Check)
     """
-    return check(trace(net, shape))
+    traced = trace(net, shape)
+    return check(traced, traced.gradient.uses)
 
 
-def check(traced: Traced) -> GIAReport:
-    """The checks on a traced network."""
+def check(traced: Traced, uses: Sequence[Use]) -> GIAReport:
+    """The checks on a traced network and some uses of its parameters: all for a gradient, none for what goes forward alone."""
     roots: list[Any] = [traced.output.average]
-    for use in traced.gradient.uses:
+    for use in uses:
         roots += use_handles(use)
     program = lower(roots)
     forward = _forward(program, program.outputs[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,16 @@ class Traced:
     output : Output
     summand : Vector
         y, with the output ``sqrt(n) * mean(y)`` or ``mean(y)``.
-    gradient : Gradient
     """
 
     input: Scalar
     output: Output
     summand: Vector
-    gradient: Gradient
+
+    @cached_property
+    def gradient(self) -> Gradient:
+        """The gradient program of the output; NNGP kernels do without, and so without derivatives."""
+        return backprop(self.output.average)
 
     @property
     def bias_variance(self) -> Number:
@@ -78,7 +82,7 @@ def trace(net: Callable[[Any], Any], shape: Sequence[int]) -> Traced:
         )
     output = out if isinstance(out, Output) else Output(out)
     summand = check_average(output.average)
-    return Traced(x, output, summand, backprop(output.average))
+    return Traced(x, output, summand)
 
 
 def batch(x: Any, what: str = "X") -> np.ndarray:
@@ -90,6 +94,8 @@ def batch(x: Any, what: str = "X") -> np.ndarray:
         If there is no batch axis, or a number is not finite.
     """
     try:
+        if np.iscomplexobj(x):
+            raise TypeError
         array = np.asarray(x, dtype=float)
     except (TypeError, ValueError):
         raise BadParameter(

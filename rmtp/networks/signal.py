@@ -159,7 +159,7 @@ def propagation(phi: Phi, weight_std: float, bias_std: float = 0.0, q: float = 1
     --------
     >>> import numpy as np, rmtp
     >>> p = rmtp.networks.propagation(np.tanh, 1.5, 0.05**0.5)
-    >>> p.phase, bool(p.depth_c > 1)
+    >>> p.phase, p.depth_c > 1
     ('chaotic', True)
     """
     fixed = _fixed_point(lambda x: float(length_map(phi, x, weight_std, bias_std)), float(_variances(q)), "lengths")
@@ -282,4 +282,4 @@ def _derivative(f: Callable[[float], float], x: float, scale: float) -> float:
 def _depth(slope: float) -> float:
     if slope <= 0:
         return 0.0
-    return float("inf") if abs(slope - 1) < 1e-9 else abs(1 / np.log(slope))
+    return float("inf") if abs(slope - 1) < 1e-9 else abs(float(1 / np.log(slope)))
