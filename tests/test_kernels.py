@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -258,14 +262,43 @@ def test_executors_give_the_same(monkeypatch):
         assert np.allclose(rmtp.ntk(relu_net, X, Z, executor=pool), rmtp.ntk(relu_net, X, Z), rtol=1e-14)
 
 
-def test_a_process_pool(monkeypatch):
-    monkeypatch.setattr(api, "_BLOCK", 4)
-    with ProcessPoolExecutor(1) as pool:
-        assert np.allclose(rmtp.nngp(mlp_of_a_module, X, executor=pool), rmtp.nngp(mlp_of_a_module, X), rtol=1e-14)
+SCRIPT = """
+import numpy as np
+import rmtp
+from concurrent.futures import ProcessPoolExecutor
+from rmtp.kernels import api
+from rmtp.networks import dense, readout
+
+X = np.random.default_rng(5).standard_normal((7, 3))
 
 
-def mlp_of_a_module(x):
+def net(x):
     return readout(rmtp.relu(dense(x, rmtp.Dim("n"))))
+
+
+if __name__ == "__main__":
+    api._BLOCK = 4
+    expected = rmtp.nngp(net, X)
+    with ProcessPoolExecutor(1) as pool:
+        assert np.allclose(rmtp.nngp(net, X, executor=pool), expected, rtol=1e-14)
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
+        assert np.allclose(rmtp.nngp(net, X, executor=client.get_executor()), expected, rtol=1e-14)
+    print("equal")
+"""
+
+
+def test_processes_and_a_local_cluster(tmp_path):
+    """A process pool, and dask.distributed's executor on workers of its own: the network travels, a worker makes the plan."""
+    path = tmp_path / "cluster.py"
+    path.write_text(SCRIPT)
+    folder = str(Path(rmtp.__file__).parents[1])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(
+        [sys.executable, path], capture_output=True, text=True, timeout=120, env=environment, check=False
+    )
+    assert done.stdout.strip().endswith("equal"), done.stderr[-2000:]
 
 
 def test_the_naive_answer_by_an_executor():
@@ -467,16 +500,6 @@ def test_batch_norm_against_samples_of_its_definition():
     ):
         with pytest.raises(E.BadParameter):
             bad()
-
-
-def test_a_local_cluster():
-    """dask.distributed's executor: the network travels, a worker makes the plan."""
-    from distributed import Client, LocalCluster
-
-    one = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
-    with LocalCluster(**one) as cluster, Client(cluster) as client:
-        K = rmtp.nngp(relu_net, X, executor=client.get_executor())
-    assert np.allclose(K, rmtp.nngp(relu_net, X), rtol=1e-14)
 
 
 # ---------------------------------------------------------------------------------------------
