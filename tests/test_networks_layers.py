@@ -31,7 +31,7 @@ def by_arrays_and_by_pairs(net, x, x2=None, parametrization="ntk"):
     """The largest deviation of both kernels; fails if the arrays cannot do it."""
     traced = trace(net, x.shape[1:])
     kernel_plan(traced, BOTH, parametrization)
-    assert check(traced).bp_like
+    assert check(traced, traced.gradient.uses).bp_like
     on_arrays = rmtp.nngp_ntk(net, x, x2, parametrization=parametrization)
     pairs = entrywise(traced, x, x2, BOTH, parametrization)
     bias = float(traced.bias_variance)
