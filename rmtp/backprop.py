@@ -73,6 +73,30 @@ class VectorUse:
 Use = MatrixUse | InputUse | VectorUse
 
 
+def use_handles(use: Use) -> tuple[Any, ...]:
+    """The handles whose values make the gradient of one use of a parameter.
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> v, h = rmtp.Normal(rmtp.Dim("n"), name="v"), rmtp.Normal(rmtp.Dim("n"), name="h")
+    >>> [use_handles(use) for use in rmtp.backprop(np.mean(v * h)).uses]
+    [(v,), (h,)]
+    """
+    match use:
+        case MatrixUse(rows=rows, cols=cols):
+            return rows, cols
+        case InputUse(rows=rows, x=x):
+            return rows, x
+        case VectorUse(gradient=gradient):
+            return (gradient,)
+
+
+def use_source(use: Use) -> Any:
+    """The parameter that is used."""
+    return use.source if isinstance(use, VectorUse) else use.matrix
+
+
 @dataclass(frozen=True, eq=False)
 class Gradient:
     """The gradient of an average, by handle and by parameter. Printing it prints the gradient program.
@@ -102,12 +126,7 @@ class Gradient:
 
     def program(self) -> Program:
         """Forward and backward lines together, every gradient that belongs to a parameter among the outputs."""
-        out: list[Node] = [self.output]
-        for use in self.uses:
-            out += [use.rows, use.cols] if isinstance(use, MatrixUse) else []
-            out += [use.rows] if isinstance(use, InputUse) else []
-            out += [use.gradient] if isinstance(use, VectorUse) else []
-        return lower(out)
+        return lower([self.output, *(handle for use in self.uses for handle in use_handles(use))])
 
     def __str__(self) -> str:
         return str(self.program())
@@ -158,7 +177,7 @@ def backprop(output: Scalar) -> Gradient:
         raise UnsupportedOperation(
             f"the gradient of {output!r}", remedy="differentiate one average, such as np.mean(v * x)"
         )
-    order = _ancestors(output)
+    order = ancestors(output)
     moving = _moving(order)
     gradients: dict[int, Node] = {id(output): Scalar(Parameter(1))}
     uses: list[Use] = []
@@ -193,12 +212,12 @@ def input_matrix(node: Node) -> InputMatrix | None:
         return None
     source = node.args[0].op.source
     if isinstance(source, InputMatrix) and node.args[0].op.index is None:
-        return source if all(isinstance(a.op, Parameter | Input | Combine) for a in _ancestors(node.args[1])) else None
+        return source if all(isinstance(a.op, Parameter | Input | Combine) for a in ancestors(node.args[1])) else None
     return None
 
 
-def _ancestors(root: Node) -> list[Node]:
-    """Everything beneath a handle, arguments first; without recursion."""
+def ancestors(root: Node) -> list[Node]:
+    """Everything beneath a handle, itself included, arguments first; without recursion."""
     done: dict[int, Node] = {}
     stack: list[tuple[Node, bool]] = [(root, False)]
     while stack:

@@ -53,7 +53,7 @@ ORDER = [
         "spectra.build",
     ),
     *("backprop", "networks.layers", "networks.network", "networks.norms", "networks.recurrent"),
-    *("networks.attention", "networks.graphs", "networks.architectures", "networks.signal"),
+    *("networks.attention", "networks.graphs", "networks.architectures", "networks.evaluate"),
     *(
         "kernels",
         "kernels.plan",
@@ -67,8 +67,8 @@ ORDER = [
     *(
         "kernels.api",
         "kernels.inspection",
-        "networks.architecture",
-        "networks.evaluate",
+        "networks.signal",
+        "networks.trained",
         "networks.tangents",
         "networks.finite",
     ),

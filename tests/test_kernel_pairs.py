@@ -307,11 +307,12 @@ def test_shifted_means_against_an_integral(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", INTEGRALS)
-@pytest.mark.parametrize("means", [(0.0, 0.0), (0.5, 0.3)])
+@pytest.mark.parametrize(
+    ("name", "means"),
+    # products with means go through Mehler's series, which has its own tests
+    [(name, means) for name in INTEGRALS for means in ((0.0, 0.0), (0.5, 0.3)) if "gelu" not in name or not any(means)],
+)
 def test_products_and_kinks_at_every_scale(name, means):
-    if "gelu" in name and means != (0.0, 0.0):
-        pytest.skip("products with means go through Mehler's series")
     check_integrals(name, MORE, *means)
 
 

@@ -538,7 +538,7 @@ def test_a_readout_divides_by_the_size_of_its_own_vector():
     nets = [lambda x, w=w: readout(erf(dense(erf(dense(x, n)), w, 1.3, 0.1)), 0.8) for w in (n, m)]
     for a, b in zip(*(rmtp.nngp_ntk(net, X) for net in nets), strict=True):
         assert np.allclose(a, b, rtol=1e-13)
-    for p in ("ntk", "yang"):
+    for p in ("ntk", "yang", "standard", "mup"):
         draws = np.array([init(nets[1], 64, s, (3,)).ntk(X[:1], parametrization=p)[0, 0] for s in range(60)])
         error = draws.std(ddof=1) / np.sqrt(60)
         assert abs(draws.mean() - rmtp.ntk(nets[1], X[:1], parametrization=p)[0, 0]) < 4.5 * error + 2 / 64

@@ -18,7 +18,7 @@ from .entrywise import entrywise
 from .gia import GIAReport, check
 from .run import Ready, Side, prepare, tile
 from .store import Files, Memory
-from .tangent import PARAMETRIZATIONS, kernel_plan, trained_uses
+from .tangent import bias_metric, check_parametrization, kernel_plan, trained_uses
 
 RELATIVE = 1e-13  # of closed forms, propagated
 QUADRATURE = 1e-10
@@ -135,10 +135,7 @@ class KernelFunction:
 
     def _bias(self, name: str) -> np.ndarray:
         variance = self.traced.bias_variance
-        if name == "ntk" and self.parametrization != "ntk":
-            trained = np.any(np.asarray(variance, dtype=float)) and self.parametrization != "standard"
-            variance = 1 if trained else 0
-        return np.asarray(variance, dtype=float)
+        return np.asarray(variance if name == "nngp" else bias_metric(variance, self.parametrization), dtype=float)
 
     def _entrywise(self, first: np.ndarray, second: np.ndarray | None) -> dict[str, Kernel]:
         found = entrywise(
@@ -279,8 +276,7 @@ def kernel_function(
     >>> k.diagonal([[1.0, 1.0], [2.0, 0.0]])["ntk"]
     Kernel([1., 2.])
     """
-    if parametrization not in PARAMETRIZATIONS:
-        raise BadParameter(f"parametrization={parametrization!r}", remedy=f"one of {', '.join(PARAMETRIZATIONS)}")
+    check_parametrization(parametrization)
     names = tuple(wanted)
     if not names or any(name not in ("nngp", "ntk") for name in names):
         raise BadParameter(f"wanted={names!r}", remedy='"nngp", "ntk" or both')

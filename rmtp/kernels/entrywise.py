@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from ..axes import stacked
-from ..backprop import InputUse, MatrixUse, Use, VectorUse
+from ..backprop import InputUse, MatrixUse, Use, VectorUse, use_handles
 from ..handles import Node, Scalar, parameter
 from ..instructions import InputMatrix, NormalGroup, Parameter
 from ..limit import limit
 from ..networks.network import Traced
 from ..progress import progress
 from ..results import Estimate
-from .tangent import metric, trained_uses, use_handles
+from .tangent import metric, trained_uses
 
 
 def bound(handles: Sequence[Node], input: Node, x: np.ndarray) -> list[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import catalogue as nl
-from ..backprop import Use
+from ..backprop import Use, use_handles
 from ..instructions import (
     Apply,
     Arithmetic,
@@ -27,7 +27,6 @@ from ..instructions import (
 )
 from ..networks.network import Traced, trace
 from ..program import Program, lower
-from .tangent import use_handles
 
 _CANDIDATES = 10
 _ODD = frozenset(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backprop import MatrixUse
+from ..backprop import MatrixUse, ancestors
 from ..errors import BadParameter
 from ..handles import Node, Vector
 from ..limit import limit
@@ -58,7 +58,9 @@ def layer_kernels(net: Callable[[Any], Any], X1: Any, X2: Any = None) -> dict[st
     first = batch(X1, "X1")
     second = first if X2 is None else batch(X2, "X2")
     traced = trace(net, first.shape[1:])
-    named = {node.name: node for node in _vectors(traced.summand) if node.name and node.args}
+    named = {
+        node.name: node for node in ancestors(traced.summand) if isinstance(node, Vector) and node.name and node.args
+    }
     if not named:
         raise BadParameter("no vector of the network has a name", remedy='h = rmtp.networks.dense(x, n).named("h")')
     out: dict[str, np.ndarray] = {}
@@ -177,22 +179,6 @@ def kernel_gradients(
             )
         slopes.append(np.tensordot(_WEIGHTS, swept, axes=1) / step)
     return run(*values), np.stack(slopes)
-
-
-def _vectors(root: Vector) -> list[Node]:
-    """The vectors beneath a handle, arguments first."""
-    done: dict[int, Node] = {}
-    stack: list[tuple[Node, bool]] = [(root, False)]
-    while stack:
-        node, ready = stack.pop()
-        if id(node) in done:
-            continue
-        if ready:
-            done[id(node)] = node
-            continue
-        stack.append((node, True))
-        stack.extend((a, False) for a in node.args if id(a) not in done)
-    return [node for node in done.values() if isinstance(node, Vector)]
 
 
 def _total(x: Any) -> Any:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from ..errors import RmtpError
-from ..instructions import Apply, Arithmetic, Combine, Input, Line, Parameter
-from ..nonlinearity import Nonlinearity, values
+from ..instructions import Input
+from ..networks.evaluate import applied, run_batch
+from ..program import Program
 from ..ring import as_number
-from ..sample import ARITHMETIC, combine_arrays
 from .pairs import expectation, has_closed_form, together
 from .plan import CROSS, LEFT, RIGHT, Constant, Expectation, Function, Given, Gram, Moment, Plan, Ref, Term
 from .simplify import Mixed, Mixture, refs, simplified
@@ -93,42 +91,12 @@ def given_lines(plan: Plan, x: np.ndarray) -> dict[int, np.ndarray]:
         if k not in needed:
             needed.add(k)
             stack.extend(lines[k].args)
-    out: dict[int, np.ndarray] = {}
-    for k in sorted(needed):
-        try:
-            out[k] = _given_value(lines[k], [out[a] for a in lines[k].args], x)
-        except RmtpError as error:
-            raise error.located(plan.program.where(k)) from None
-    return out
-
-
-def _given_value(line: Line, args: list[np.ndarray], x: np.ndarray) -> np.ndarray:
-    rank = len(line.axes)
-    match line.op:
-        case Input():
-            return x
-        case Parameter(value=value):
-            return np.asarray(value, dtype=float)[None]
-        case Combine(kind=kind, detail=detail):
-            many = max((len(a) for a in args), default=1)
-            if kind in ("matmul", "stack"):
-                args = [np.broadcast_to(a, (many, *a.shape[1:])) for a in args]
-            if kind == "matmul" and args[1].ndim == 2:
-                return np.matmul(args[0], args[1][..., None])[..., 0]
-            return np.asarray(combine_arrays(kind, detail, args, 1))
-        case Apply(fn=fn):
-            spread = [a.reshape((len(a), *[1] * (rank - a.ndim + 1), *a.shape[1:])) for a in args]
-            return _applied(fn, spread)
-    raise AssertionError(line.op)
-
-
-def _applied(fn: Nonlinearity | Arithmetic, args: Sequence[np.ndarray]) -> np.ndarray:
-    match fn:
-        case Arithmetic(name="power", exponent=k):
-            return np.asarray(args[0] ** k)
-        case Arithmetic(name=name):
-            return np.asarray(ARITHMETIC[name](*args))
-    return values(fn, *args)
+    order = sorted(needed)
+    number = {k: new for new, k in enumerate(order)}
+    part = Program(
+        tuple(replace(lines[k], args=tuple(number[a] for a in lines[k].args)) for k in order), tuple(range(len(order)))
+    )
+    return dict(zip(order, run_batch(part, 1, {}, x), strict=True))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -257,7 +225,7 @@ def _evaluate(moment: Moment, values: dict[int, np.ndarray], left: Side, right: 
         case Constant(values=numbers):
             return numbers[..., None, None] if cross else numbers[..., None]
         case Function(fn=fn, args=args):
-            return _applied(fn, [fetch(a) for a in args])
+            return np.asarray(applied(fn, [fetch(a) for a in args]))
         case Expectation(functions=functions, means=means, covariances=covariances):
             centres = [None if m is None else fetch(m) for m in means]
             centres = [None if m is None or not np.any(m) else m for m in centres]  # closed forms are for centred ones

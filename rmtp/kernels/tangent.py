@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backprop import InputUse, MatrixUse, Use, VectorUse
+from ..backprop import InputUse, MatrixUse, Use, VectorUse, use_handles
 from ..ensembles import Number
 from ..errors import BadParameter, UnsupportedOperation
 from ..instructions import InputMatrix, NormalGroup, RandomMatrix
@@ -57,28 +57,14 @@ def trained_uses(uses: Sequence[Use]) -> tuple[Use, ...]:
     """
     contracted = {use.matrix for use in uses if isinstance(use, InputUse)}
     for use in uses:
-        if isinstance(use, MatrixUse) and use.matrix.ensemble.kind != "Gaussian":
-            raise UnsupportedOperation(
-                f"the tangent kernel of a {use.matrix.ensemble.kind} matrix, whose entries are not free parameters",
-                remedy="rmtp.Gaussian matrices, or (W + W.T) / 2**0.5 for a symmetric one",
-            )
+        if isinstance(use, MatrixUse):
+            _check_free(use.matrix)
         if isinstance(use, VectorUse) and use.source in contracted:
             raise UnsupportedOperation(
                 f"input weights {use.source.name or 'U'} that meet an input and stand alone elsewhere",
                 remedy="use U only in U @ x",
             )
     return tuple(uses)
-
-
-def use_handles(use: Use) -> list[Any]:
-    """The vectors whose products make a term of the tangent kernel."""
-    match use:
-        case MatrixUse(rows=rows, cols=cols):
-            return [rows, cols]
-        case InputUse(rows=rows, x=x):
-            return [rows, x]
-        case VectorUse(gradient=gradient):
-            return [gradient]
 
 
 def _term(
@@ -143,6 +129,17 @@ def _vector_term(
 PARAMETRIZATIONS = ("ntk", "yang", "standard", "mup")
 
 
+def check_parametrization(parametrization: str) -> None:
+    """Raise `BadParameter` unless it is one.
+
+    Examples
+    --------
+    >>> check_parametrization("ntk")
+    """
+    if parametrization not in PARAMETRIZATIONS:
+        raise BadParameter(f"parametrization={parametrization!r}", remedy=f"one of {', '.join(PARAMETRIZATIONS)}")
+
+
 def metric(
     source: RandomMatrix | NormalGroup, parametrization: str, readout: frozenset[Any], members: tuple[int, int] = (0, 0)
 ) -> Number:
@@ -153,6 +150,7 @@ def metric(
     a readout over n in place of sqrt(n) (abc-parametrisation of TP IV, 2011.14522): everything moves.
     """
     if isinstance(source, RandomMatrix):
+        _check_free(source)
         s2 = source.ensemble.cumulant(2)
         if parametrization in ("standard", "mup"):
             return source.rows.ratio * source.cols.ratio
@@ -169,6 +167,22 @@ def metric(
     if source in readout:
         return ratio * ratio
     return ratio if parametrization == "mup" else 0
+
+
+def bias_metric(variance: Number, parametrization: str) -> Number:
+    """The term of the output bias in the tangent kernel."""
+    if parametrization == "ntk":
+        return variance
+    return 1 if parametrization != "standard" and np.any(np.asarray(variance, dtype=float)) else 0
+
+
+def _check_free(matrix: RandomMatrix) -> None:
+    if matrix.ensemble.kind != "Gaussian":
+        raise UnsupportedOperation(
+            f"the gradient with respect to the {matrix.ensemble.kind} matrix {matrix.name}".rstrip()
+            + ", whose entries are not free parameters",
+            remedy="rmtp.Gaussian matrices; (W + W.T) / 2**0.5 for a symmetric one",
+        )
 
 
 def _share(variance: Number, gain: Number) -> Number:

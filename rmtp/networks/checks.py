@@ -12,13 +12,14 @@ import numpy as np
 from .. import special
 from ..errors import BadParameter, DivergentExpectation, UnsupportedOperation
 from ..kernels.api import nngp, ntk
+from ..kernels.tangent import check_parametrization
 from ..progress import progress
 from ..results import Estimate
 from ..sample import generator
 from ..verify import Verification, check_trials, check_widths, line_fit
-from .architecture import Architecture, architecture, check_parametrization
 from .finite import FiniteNetwork, drawn
 from .network import batch
+from .trained import Architecture, architecture
 
 KERNELS = ("nngp", "ntk")
 TRIALS = 40
@@ -228,7 +229,7 @@ def verify_kernels(
         Widths and draws have independent children.
     kernels : sequence of "nngp", "ntk", optional
         By default both; for a network that ends with ``np.mean(y)``, whose outputs tend to a constant, "ntk".
-    parametrization : {"ntk", "yang"}
+    parametrization : {"ntk", "yang", "standard", "mup"}
         Of the tangent kernel.
     entries : str, optional
         The entry law of the matrices; see `init`.

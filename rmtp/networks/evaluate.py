@@ -119,7 +119,7 @@ def _value(line: Line, parents: Sequence[Line], args: Sequence[Any], drawn: Mapp
             return np.tensordot(array.T if transposed else array, args[0], axes=1)
         case Apply(fn=fn):
             aligned = [_aligned(a, p, len(line.axes)) for a, p in zip(args, parents, strict=True)]
-            return _applied(fn, aligned)
+            return applied(fn, aligned)
         case Average():
             return np.mean(args[0], axis=0)
         case Parameter(value=value):
@@ -148,7 +148,8 @@ def _aligned(array: np.ndarray, line: Line, rank: int) -> np.ndarray:
     return array.reshape(*array.shape[:at], *(1,) * missing, *array.shape[at:])
 
 
-def _applied(fn: Nonlinearity | Arithmetic, args: Sequence[np.ndarray]) -> Any:
+def applied(fn: Nonlinearity | Arithmetic, args: Sequence[np.ndarray]) -> Any:
+    """A function of arrays that broadcast."""
     match fn:
         case Arithmetic(name="power", exponent=exponent):
             return args[0] ** exponent

@@ -17,11 +17,12 @@ import numpy as np
 from ..ensembles import ENTRY_LAWS
 from ..errors import AxisError, BadParameter, UnsupportedOperation
 from ..instructions import InputMatrix, RandomMatrix
+from ..kernels.tangent import bias_metric, check_parametrization
 from ..sample import covariance_root, draw, generator, positive
-from .architecture import OUTPUT_BIAS, Architecture, architecture, check_parametrization, metric
 from .evaluate import bytes_per_input, run_batch
 from .network import batch
 from .tangents import MEMORY, Tangent, products, tangent
+from .trained import OUTPUT_BIAS, Architecture, architecture, finite_metric
 
 HOMOGENEOUS = 1e-9  # relative: an output is linear in its readout weights up to rounding
 
@@ -107,7 +108,7 @@ class FiniteNetwork:
         X : array (N, \\*shape of one input)
         weights : array (N,), optional
             Then ``sum_i weights[i] * gradient of f(x_i)``, which is what a loss needs and takes N times less memory.
-        parametrization : {"ntk", "yang"}
+        parametrization : {"ntk", "yang", "standard", "mup"}
 
         Returns
         -------
@@ -143,10 +144,13 @@ class FiniteNetwork:
         for name, source in self.architecture.trained.items():
             count = () if w is not None else (len(x),)
             whole = np.concatenate(pieces[name]) if w is None else pieces[name][0]
-            lifted = _to_omega(whole * (self._scale / self.width), metric(source, self.width, parametrization))
+            lifted = _to_omega(
+                whole * (self._scale / self.width),
+                finite_metric(self.architecture, source, self.width, parametrization),
+            )
             out[name] = lifted.reshape(*count, *self.parameters[name].shape)
         if OUTPUT_BIAS in self.parameters:
-            one = _bias_scale(self.architecture.bias_variance, parametrization)
+            one = float(bias_metric(self.architecture.bias_variance, parametrization)) ** 0.5
             out[OUTPUT_BIAS] = np.full(len(x), one) if w is None else np.asarray(one * w.sum())
         return out
 
@@ -157,7 +161,7 @@ class FiniteNetwork:
         ----------
         deltas : mapping
             Name -> array of the shape of the parameter, as `gradients` names them.
-        parametrization : {"ntk", "yang"}
+        parametrization : {"ntk", "yang", "standard", "mup"}
 
         Returns
         -------
@@ -189,11 +193,13 @@ class FiniteNetwork:
                     f"a step of {name!r} of shape {step.shape}", remedy=f"finite numbers of shape {new[name].shape}"
                 )
             if name == OUTPUT_BIAS:
-                moved = step * _bias_scale(self.architecture.bias_variance, parametrization)
+                moved = step * float(bias_metric(self.architecture.bias_variance, parametrization)) ** 0.5
             else:
                 source = self.architecture.trained[name]
                 shaped = step.reshape(_drawn_shape(step))
-                moved = _from_omega(shaped, metric(source, self.width, parametrization)).reshape(step.shape)
+                moved = _from_omega(
+                    shaped, finite_metric(self.architecture, source, self.width, parametrization)
+                ).reshape(step.shape)
             new[name] = _frozen(new[name] + moved)
         return replace(self, parameters=MappingProxyType(new))
 
@@ -209,7 +215,7 @@ class FiniteNetwork:
         ----------
         X1, X2 : array (N, \\*shape of one input)
             X2 = None: X1 against itself.
-        parametrization : {"ntk", "yang"}
+        parametrization : {"ntk", "yang", "standard", "mup"}
 
         Returns
         -------
@@ -236,7 +242,7 @@ class FiniteNetwork:
         """
         check_parametrization(parametrization)
         names = tuple(self.architecture.trained)
-        bias = _bias_scale(self.architecture.bias_variance, parametrization) ** 2
+        bias = float(bias_metric(self.architecture.bias_variance, parametrization))
         return self._kernel(X1, X2, names, parametrization) + bias
 
     def conjugate_kernel(self, X1: Any, X2: Any = None) -> np.ndarray:
@@ -288,7 +294,10 @@ class FiniteNetwork:
     def _kernel(self, X1: Any, X2: Any, names: tuple[str, ...], parametrization: str) -> np.ndarray:
         first = self._inputs(X1, "X1")
         second = first if X2 is None else self._inputs(X2, "X2")
-        metrics = {name: metric(self.architecture.trained[name], self.width, parametrization) for name in names}
+        metrics = {
+            name: finite_metric(self.architecture, self.architecture.trained[name], self.width, parametrization)
+            for name in names
+        }
         out = np.empty((len(first), len(second)))
         for rows in self._chunks(len(first), self._backward_bytes):
             _, left = self._tangents(first[rows])
@@ -431,10 +440,6 @@ def _to_omega(gradient: np.ndarray, form: Any) -> np.ndarray:
 
 def _from_omega(step: np.ndarray, form: Any) -> np.ndarray:
     return step * form**0.5 if np.ndim(form) == 0 else step @ covariance_root(form).T
-
-
-def _bias_scale(variance: float, parametrization: str) -> float:
-    return variance**0.5 if parametrization == "ntk" or not variance else 1.0
 
 
 def _drawn_shape(array: np.ndarray) -> tuple[int, int]:

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ..backprop import InputUse, MatrixUse, Use, VectorUse
-from ..errors import BadParameter, UnsupportedOperation
+from ..backprop import Use, VectorUse, use_handles, use_source
+from ..errors import BadParameter
 from ..instructions import Init, InputMatrix, Isotropic, NormalGroup, RandomMatrix
+from ..kernels.gia import check
+from ..kernels.tangent import metric
 from ..program import Program, lower
 from ..sample import Source, sources
 from ..sweeps import sweep_shape
 from .layers import Output
 from .network import Traced, trace
 
-PARAMETRIZATIONS = ("ntk", "yang")
 OUTPUT_BIAS = "output bias"
 Trained = RandomMatrix | NormalGroup
 
@@ -34,9 +35,11 @@ class Architecture:
     forward : Program
         Its output is the average.
     backward : Program
-        Its outputs are the average and, use by use, the handles of `parts`.
+        Its outputs are the average and, use by use, the handles of `use_handles`.
     trained : dict
         Name -> source, of every matrix with iid Gaussian-like entries and every Gaussian initial vector.
+    readout : frozenset
+        The sources of readout weights.
     """
 
     traced: Traced
@@ -44,6 +47,7 @@ class Architecture:
     forward: Program
     backward: Program
     trained: dict[str, Trained]
+    readout: frozenset[Any]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -64,7 +68,7 @@ class Architecture:
         rest = iter(values[1:])
         found: dict[int, list[tuple[Use, list[Any]]]] = {}
         for use in self.traced.gradient.uses:
-            found.setdefault(id(_source(use)), []).append((use, [next(rest) for _ in parts(use)]))
+            found.setdefault(id(use_source(use)), []).append((use, [next(rest) for _ in use_handles(use)]))
         return found
 
     def readouts(self) -> list[tuple[str, ...]]:
@@ -127,34 +131,13 @@ def architecture(net: Callable[[Any], Any], shape: Any) -> Architecture:
         return ends[-1]
 
     traced = trace(watched if callable(net) else net, sizes)
-    handles = [handle for use in traced.gradient.uses for handle in parts(use)]
+    handles = [handle for use in traced.gradient.uses for handle in use_handles(use)]
     backward = lower([traced.output.average, *handles])
     if sweep_shape(backward) or np.ndim(traced.bias_variance):
         raise BadParameter("a network with swept parameters", remedy="one value at a time, as a plain number")
-    return Architecture(traced, isinstance(ends[0], Output), lower([traced.output.average]), backward, _named(backward))
-
-
-def parts(use: Use) -> tuple[Any, ...]:
-    """The handles that make the gradient of one use of a parameter.
-
-    Examples
-    --------
-    >>> import numpy as np, rmtp
-    >>> v, h = rmtp.Normal(rmtp.Dim("n"), name="v"), rmtp.Normal(rmtp.Dim("n"), name="h")
-    >>> [parts(use) for use in rmtp.backprop(np.mean(v * h)).uses]
-    [(v,), (h,)]
-    """
-    match use:
-        case MatrixUse(rows=rows, cols=cols):
-            return rows, cols
-        case InputUse(rows=rows, x=x):
-            return rows, x
-        case VectorUse(gradient=gradient):
-            return (gradient,)
-
-
-def _source(use: Use) -> Any:
-    return use.source if isinstance(use, VectorUse) else use.matrix
+    readout = check(traced, traced.gradient.uses).readout
+    forward = lower([traced.output.average])
+    return Architecture(traced, isinstance(ends[0], Output), forward, backward, _named(backward), readout)
 
 
 def _named(program: Program) -> dict[str, Trained]:
@@ -187,25 +170,10 @@ def _free(stem: str, bare: bool, taken: Iterable[str]) -> str:
     return f"{stem}{joint}{k}"
 
 
-# ---------------------------------------------------------------------------------------------
-# parametrizations
-
-
-def check_parametrization(parametrization: str) -> None:
-    """Raise `BadParameter` unless it is one.
-
-    Examples
-    --------
-    >>> check_parametrization("ntk")
-    """
-    if parametrization not in PARAMETRIZATIONS:
-        raise BadParameter(f"parametrization={parametrization!r}", remedy=f"one of {', '.join(PARAMETRIZATIONS)}")
-
-
-def metric(source: Trained, width: int, parametrization: str) -> Any:
+def finite_metric(made: Architecture, source: Trained, width: int, parametrization: str) -> Any:
     """M M.T for the linear map M from the trained numbers omega to the array that the network uses.
 
-    "ntk": omega has unit variance, so M carries sigma; "yang": omega has variance sigma**2, so M is 1/sqrt(fan-in) alone.
+    The factor of the limit (`kernels.tangent.metric`), by the sizes that inner products have at this width.
 
     Returns
     -------
@@ -219,28 +187,16 @@ def metric(source: Trained, width: int, parametrization: str) -> Any:
     Examples
     --------
     >>> import rmtp
-    >>> W = rmtp.Gaussian(rmtp.Dim("n"), rmtp.Dim("m", 2), std=3).source
-    >>> metric(W, 50, "ntk"), metric(W, 50, "yang")
-    (0.09, 0.01)
+    >>> m = rmtp.Dim("m", 2)
+    >>> made = architecture(lambda x: rmtp.readout(rmtp.networks.dense(x, m, 3, name="U")), (4,))
+    >>> [finite_metric(made, made.trained["U"], 50, p) for p in ("ntk", "yang", "mup")]      # 3**2 / 4, 1 / 4, 1
+    [2.25, 0.25, 1.0]
     """
-    match source:
-        case RandomMatrix(ensemble=ensemble):
-            if ensemble.kind != "Gaussian":
-                raise UnsupportedOperation(
-                    f"the gradient with respect to the {ensemble.kind} matrix {source.name or ''}".rstrip(),
-                    remedy="a trained matrix has independent entries: rmtp.Gaussian",
-                )
-            s2, gain = ensemble.variance, source.gain
-            return _share(s2, s2 if gain is None else gain, parametrization) / source.cols.size(width)
-        case NormalGroup(cov=Isotropic(variance=variance)):
-            return _share(variance, source.gain if isinstance(source, InputMatrix) else variance, parametrization)
-        case NormalGroup(cov=cov):
-            covariance = np.array(cov, dtype=float)
-            return covariance if parametrization == "ntk" else np.diag((np.diag(covariance) > 0).astype(float))
-    raise AssertionError(source)
-
-
-def _share(variance: Any, gain: Any, parametrization: str) -> float:
-    if parametrization == "ntk" or not variance:
-        return float(variance)
-    return float(variance / gain)
+    if isinstance(source, RandomMatrix):
+        entries = source.rows.size(width) * source.cols.size(width)
+        return float(metric(source, parametrization, made.readout)) * width / entries
+    share = width / source.dim.size(width)
+    if isinstance(source.cov, Isotropic):
+        return float(metric(source, parametrization, made.readout)) * share
+    k = range(len(source.mean))
+    return share * np.array([[float(metric(source, parametrization, made.readout, (i, j))) for j in k] for i in k])
