@@ -15,6 +15,7 @@ import pytest
 from scipy.special import erf
 
 import rmtp
+from rmtp.instructions import InputMatrix
 from rmtp.kernels import api
 from rmtp.networks import conv, dense, global_pool, init, input_weights, layer_norm, mlp, readout
 from rmtp.networks.network import trace
@@ -147,6 +148,18 @@ def test_gia_reports():
     assert rmtp.gia_check(two_readouts, (3,)).simple
     both = float(rmtp.nngp(two_readouts, X[:1])[0, 0])
     assert both == pytest.approx(2 * float(rmtp.nngp(lambda x: readout(np.tanh(dense(x, n))), X[:1])[0, 0]), rel=1e-10)
+
+
+def test_the_readout_of_a_linear_network_is_not_its_first_layer():
+    """f = v . U x / sqrt(n) is as odd in U as in v; trained by entries, the kernel over n is that of v, E (U x)^2, alone."""
+    x = np.array([[0.6, -1.1, 0.3]])
+    nets = [lambda x: readout(dense(x, n, 3, name="U")) for _ in range(8)]
+    kept = [rmtp.Normal(n, name="kept") for _ in range(8)]  # objects at other addresses: the choice must not see them
+    for net, _ in zip(nets, kept, strict=True):
+        assert not any(isinstance(source, InputMatrix) for source in rmtp.gia_check(net, (3,)).readout)
+        assert float(rmtp.ntk(net, x, parametrization="standard")[0, 0]) == pytest.approx(
+            9 * np.sum(x**2) / 3, rel=1e-13
+        )
 
 
 def test_tied_autoencoder_closed_form():

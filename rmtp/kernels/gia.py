@@ -178,7 +178,10 @@ def _readout(program: Program, forward: Sequence[int]) -> tuple[set[Any], list[s
         if isinstance(op.source, NormalGroup) and _centred(op.source) and all(u in inside for u in users):
             sources.add(op.source)
     used = {lines[k].op.source for k in forward if isinstance(lines[k].op, Init) and k not in direct}  # type: ignore[union-attr]
-    candidates = sorted(sources - used, key=id)[:_CANDIDATES]
+    # a linear network is odd in every layer's weights; those that meet the input are the first layer, not the readout
+    met = {lines[a].op.source for k in inside for a in lines[k].args if _meets_input(program, k, a)}  # type: ignore[union-attr]
+    born = {lines[k].op.source: k for k in sorted(direct, reverse=True)}  # type: ignore[union-attr]
+    candidates = sorted(sources - used, key=lambda source: (source in met, born[source]))[:_CANDIDATES]
     root = lines[average].args[0]
     # the fewest vectors in which the summand is odd: in v * (W x + b) v and not b, of v1 * h1 + v2 * h2 both
     for size in range(1, len(candidates) + 1):
@@ -186,6 +189,11 @@ def _readout(program: Program, forward: Sequence[int]) -> tuple[set[Any], list[s
             if _parities(program, set(chosen), inside | direct)[root] == "odd":
                 return set(chosen), []
     return set(), [f"the readout is not made of random weights of its own: {program.where(average)}"]
+
+
+def _meets_input(program: Program, k: int, a: int) -> bool:
+    line = program.lines[k]
+    return isinstance(program.lines[a].op, Init) and any(program.lines[b].is_scalar for b in line.args)
 
 
 def _centred(group: NormalGroup) -> bool:
