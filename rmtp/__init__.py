@@ -1,6 +1,7 @@
 """Limits of wide random computations, by the master theorem of tensor programs."""
 
-from . import errors, networks, regression
+from . import amp, errors, networks, regression
+from .amp.evolution import Trajectory, state_evolution
 from .backprop import Gradient, backprop
 from .eigenlaws import FreeCumulants, Moments, RTransform
 from .ensembles import Dim

@@ -81,6 +81,14 @@ class Dim:
             )
         return max(1, round(float(self.ratio) * width))
 
+    def __truediv__(self, other: object) -> Number:
+        """``n / m``, the limit of the ratio of the sizes: ``A.shape`` then reads like that of an array."""
+        if not isinstance(other, Dim):
+            return NotImplemented
+        if isinstance(self.ratio, int) and isinstance(other.ratio, int):
+            return Fraction(self.ratio, other.ratio)
+        return self.ratio / other.ratio
+
     def __repr__(self) -> str:
         return f"Dim({self.name!r})" if np.all(self.ratio == 1) else f"Dim({self.name!r}, ratio={self.ratio!r})"
 

@@ -20,7 +20,7 @@ ORDER = [
     *("nonlinearity", "chains", "catalogue"),
     *("powerseries", "cumulants", "ensembles", "laws", "instructions", "printing", "program"),
     *("shapes", "handles", "matrices", "language"),
-    *("ring", "eigenlaws", "matrixlaws", "normal", "results", "formtext", "basis", "axes", "sweeps"),
+    *("ring", "eigenlaws", "matrixlaws", "normal", "identities", "results", "formtext", "basis", "axes", "sweeps"),
     *("expect.wick", "expect.pieces", "expect.piecewise", "expect.hermite", "expect.quadrants", "expect.closed"),
     *("expect.products", "expect.orthants", "expect.onesided", "expect.mehler"),
     *("expect.integrand", "expect.closed_forms", "expect.quadrature", "expect.sobol"),
@@ -39,7 +39,7 @@ ORDER = [
         "uses",
     ),
     *("dyson.coefficients", "dyson.elimination", "dyson.couplings", "dyson.system"),
-    *("dyson.closure", "dyson.continuation", "dyson.series", "dyson.implicit", "limit", "solving", "verify"),
+    *("dyson.closure", "dyson.continuation", "dyson.series", "dyson.implicit", "theorem", "limit", "memory", "solving", "verify"),
     *("dyson.resolvent", "dyson.precision", "spectra", "spectra.arguments"),
     *("spectra.axis", "spectra.atoms", "spectra.support", "spectra.density"),
     *(
@@ -73,6 +73,7 @@ ORDER = [
         "networks.finite",
     ),
     *("networks.checks", "networks", "plotbands", "prediction", "likelihood", "regression", "sklearn"),
+    *("amp", "amp.problems", "amp.observed", "amp.evolution"),
     *("reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}
