@@ -308,7 +308,7 @@ def sensitivities(x: Vector, stops: Mapping[int, Sequence[tuple[Node, Node]]]) -
                     where=repr(node),
                     remedy="a function without jumps, or an Onsager term of your own in Stein's form mean(u x) / mean(u**2)",
                 )
-            parts = [(a, _pulled(node, k, g)) for k, a in enumerate(node.args) if a.dim is not None]  # type: ignore[misc]
+            parts = [(a, _pulled(node, k, g)) for k, a in enumerate(node.args) if a.dim is not None]
         for arg, part in parts:
             if part is not None:
                 old = gradients.get(id(arg))

@@ -22,6 +22,10 @@ ENTRY_LAWS = ("gaussian", "rademacher", "uniform", "sparse")
 _SPARSE_DENSITY = 0.05
 
 
+class Sweep(np.ndarray):
+    """An array whose entries are values of one parameter, not entries along a finite axis; arithmetic keeps it one."""
+
+
 @dataclass(frozen=True, eq=False)
 class Dim:
     """A width (common dimension class): size ``ratio * n``, going to infinity with n.
@@ -87,7 +91,8 @@ class Dim:
             return NotImplemented
         if isinstance(self.ratio, int) and isinstance(other.ratio, int):
             return Fraction(self.ratio, other.ratio)
-        return self.ratio / other.ratio
+        ratio = self.ratio / other.ratio
+        return ratio.view(Sweep) if isinstance(ratio, np.ndarray) else ratio
 
     def __repr__(self) -> str:
         return f"Dim({self.name!r})" if np.all(self.ratio == 1) else f"Dim({self.name!r}, ratio={self.ratio!r})"

@@ -73,7 +73,8 @@ ORDER = [
         "networks.finite",
     ),
     *("networks.checks", "networks", "plotbands", "prediction", "likelihood", "regression", "sklearn"),
-    *("amp", "amp.problems", "amp.observed", "amp.evolution"),
+    *("amp.problems", "amp.observed", "amp.fresh", "amp.evolution", "amp.simulation", "amp.correction"),
+    *("amp.algorithms", "amp.denoisers", "amp.channels", "amp", "plotiterations"),
     *("reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}

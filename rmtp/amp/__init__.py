@@ -20,6 +20,7 @@ from .algorithms import (
     tanh_loss,
 )
 from .channels import Channel, gaussian, logistic, numerical, phase_retrieval, poisson, probit, rectified, sign
+from .correction import Corrected, onsager
 from .denoisers import Denoiser, linear, normalised, posterior_mean, soft
 from .evolution import Trajectory, state_evolution
 from .problems import (
@@ -34,3 +35,4 @@ from .problems import (
     spiked_wishart,
     three_point,
 )
+from .simulation import Comparison, Simulation, compare, simulate

@@ -141,13 +141,13 @@ def fista(A: Any, y: Any, x: Any, *, step: Any, penalty: Any) -> Iterator[Any]:
     >>> [next(method).tolist() for _ in range(2)]
     [[0.0], [0.25]]
     """
-    before, t = x, 1.0
+    u, t = x, 1.0
     while True:
         yield x
-        later = (1 + np.sqrt(1 + 4 * t * t)) / 2
-        u = x if t == 1.0 else x + (t_before - 1) / t * (x - before)
-        x, before = soft_threshold(u + step * (A.T @ (y - A @ u)), step * penalty), x
-        t_before, t = t, float(later)
+        before, x = x, soft_threshold(u + step * (A.T @ (y - A @ u)), step * penalty)
+        later = (1 + float(np.sqrt(1 + 4 * t * t))) / 2
+        u = x + (t - 1) / later * (x - before)
+        t = later
 
 
 def minibatch_descent(

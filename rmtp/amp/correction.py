@@ -190,7 +190,8 @@ def _random(matrix: Expression) -> RandomMatrix:
     leaves(matrix.inner if isinstance(matrix, Observed) else matrix, {}, found)
     if len(found) != 1 or not next(iter(found.values())).ensemble.iid:
         raise UnsupportedOperation(
-            f"Onsager terms for {matrix!r}", remedy="one random matrix with independent entries; invariant_amp for others"
+            f"Onsager terms for {matrix!r}",
+            remedy="one random matrix with independent entries; invariant_amp for others",
         )
     return next(iter(found.values()))
 
@@ -237,5 +238,3 @@ def _computed(root: Node, values: dict[int, Any], drawn: dict[int, np.ndarray], 
         line = Line(node.op, (), node.dim, node.axes)
         values[id(node)] = value_of(line, drawn, [values[id(a)] for a in node.args], width)
     return np.asarray(values[id(root)], dtype=float)
-
-

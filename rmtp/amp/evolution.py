@@ -7,7 +7,7 @@ knows AMP from gradient descent: where an Onsager term cancels the memory, the w
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from ..memory import Memory, hat_variances, memory
 from ..program import Program
 from ..results import Estimate, with_error
 from ..theorem import MasterTheorem
+from .fresh import beneath, fresh
 from .observed import check_unseen, shown
 from .problems import Problem
 
@@ -48,7 +49,7 @@ class Trajectory:
     signal_power : float or array
         E (Z^{x_0})**2.
     naive : Trajectory or None
-        The same with a fresh matrix at every use.
+        The same with fresh data at every step.
 
     Examples
     --------
@@ -193,7 +194,7 @@ def state_evolution(
     steps : int
         Number of steps after the start.
     naive : bool
-        Also compute the answer with a fresh matrix at every use, as ``trajectory.naive``.
+        Also compute what fresh data at every step would give (a new A, and y made with it), as ``trajectory.naive``.
     also : dict of str to callable, optional
         More averages per step: ``f(x, x0, *problem.data)`` returns a Scalar.
     method, rtol, exact, budget, seed
@@ -229,12 +230,15 @@ def state_evolution(
     >>> descent = partial(gradient_descent, step=0.5)
     >>> found = rmtp.state_evolution(descent, problem, 20, naive=True)
     >>> round(float(found.mse.value[-1]), 6), round(float(found.naive.mse.value[-1]), 6)
-    (0.171866, 0.042857)
+    (0.171866, 0.04)
     """
     options = checked_options(method, rtol, exact, None, budget, "auto", seed)
     run = trace(algorithm, problem, steps, also or {})
-    found = _evolve(run, options, False, label(algorithm))
-    return replace(found, naive=_evolve(run, options, True, label(algorithm))) if naive else found
+    found = _evolve(run, options, label(algorithm))
+    if not naive:
+        return found
+    renewed = measured(problem, fresh(run.iterates, problem.observed), {})
+    return replace(found, naive=_evolve(renewed, options, label(algorithm)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,6 +264,11 @@ def trace(algorithm: Algorithm, problem: Problem, steps: int, also: Mapping[str,
     iterates = tuple(_taken(algorithm(*data, start, *problem.extra), algorithm, steps, problem.signal))
     given = [start, *problem.extra, *(problem.data[1:])]
     check_unseen(iterates, problem.signal, given, products)
+    return measured(problem, iterates, also)
+
+
+def measured(problem: Problem, iterates: tuple[Vector, ...], also: Mapping[str, Callable[..., Any]]) -> Run:
+    """The averages that describe some estimates."""
     x0 = problem.signal
     averages = {
         "mse": tuple(_total(np.mean((x - x0) ** 2, axis=0)) for x in iterates),
@@ -307,10 +316,10 @@ def _products(x: Any, x0: Any) -> Any:
     return np.stack([np.stack([np.mean(x[:, i] * x0[:, j]) for j in k]) for i in k])
 
 
-def _evolve(run: Run, options: Options, naive: bool, name: str) -> Trajectory:
+def _evolve(run: Run, options: Options, name: str) -> Trajectory:
     handles = [a for column in run.averages.values() for a in column]
     asked = [*handles, run.signal_power]
-    answers, walked = answer(program_of(*asked, *run.iterates), options, naive, asked, run.iterates)
+    answers, walked = answer(program_of(*asked, *run.iterates), options, False, asked, run.iterates)
     rest = iter(answers)
     columns = {key: _joined([next(rest) for _ in column]) for key, column in run.averages.items()}
     return Trajectory(
@@ -349,26 +358,16 @@ def _last_products(program: Program, iterates: Sequence[int]) -> list[int | None
     """Per step, the last product on the way to the estimate: with A.T, or with a symmetric matrix."""
     out: list[int | None] = []
     for before, now in itertools.pairwise(iterates):
-        beneath = _ancestors(program, now) - _ancestors(program, before)
+        lines = beneath(program, now) - beneath(program, before)
         products = [
             k
-            for k in beneath
-            if isinstance(op := program.lines[k].op, MatVec) and op.matrix.cols == program.lines[now].dim
+            for k in lines
+            if isinstance(op := program.lines[k].op, MatVec)
+            and op.matrix.cols == program.lines[now].dim
             and (op.transposed or op.matrix.rows == op.matrix.cols)
         ]
         out.append(max(products, default=None))
     return out
-
-
-def _ancestors(program: Program, line: int) -> set[int]:
-    seen: set[int] = set()
-    stack = [line]
-    while stack:
-        k = stack.pop()
-        if k not in seen:
-            seen.add(k)
-            stack.extend(program.lines[k].args)
-    return seen
 
 
 def _effective_noise(walked: MasterTheorem | None, count: int) -> Estimate:

@@ -76,6 +76,12 @@ class Problem:
             )
 
     @property
+    def width(self) -> Dim:
+        """Of the signal."""
+        assert self.signal.dim is not None
+        return self.signal.dim
+
+    @property
     def data(self) -> tuple[Any, ...]:
         """What the algorithm is given before the start."""
         return (self.matrix,) if self.observed is None else (self.matrix, self.observed)
@@ -293,7 +299,7 @@ def random_start(problem: Problem, variance: Number = 1) -> Problem:
     >>> rmtp.amp.state_evolution(rmtp.amp.power_iteration, rmtp.amp.random_start(rmtp.amp.spiked_wigner(2, [-1, 1])), 1).overlap.value
     array([0., 0.])
     """
-    drawn = [_scaled(Normal(problem.signal.dim, name="g"), variance) for _ in range(_columns(problem.signal))]
+    drawn = [_scaled(Normal(problem.width, name="g"), variance) for _ in range(_columns(problem.signal))]
     return replace(problem, start=_joined(drawn, problem.signal))
 
 
@@ -330,7 +336,7 @@ def informed_start(problem: Problem, correlation: Number, scale: Number = 1) -> 
 
 
 def _noise(problem: Problem) -> Vector:
-    return Normal(problem.signal.dim, name="g")
+    return Normal(problem.width, name="g")
 
 
 def minibatches(problem: Problem, count: int) -> Problem:
@@ -365,7 +371,7 @@ def _widths(delta: Number) -> tuple[Dim, Dim]:
         pass
     if values is None or not np.all(np.isfinite(values)) or not np.all(values > 0):
         raise BadParameter(f"delta={delta!r} observations per unknown", remedy="a number > 0")
-    return Dim("n"), Dim("m", Fraction(delta) if isinstance(delta, int | Fraction) else delta)
+    return Dim("n"), Dim("m", Fraction(delta) if isinstance(delta, int | Fraction) else delta if np.ndim(delta) == 0 else values)
 
 
 def _inverse(ratio: Number) -> Number:
@@ -387,13 +393,15 @@ def _scaled(x: Vector, variance: Number) -> Any:
     _variance(variance, "variance")
     if np.ndim(variance):
         return np.sqrt(parameter(np.asarray(variance, dtype=float))) * x
+    assert x.dim is not None
     return Normal(x.dim, cov=variance, name=x.name)
 
 
 def _share(share: Any) -> Any:
-    if not 0 < float(share) <= 1:
-        raise BadParameter(f"share={share!r}", remedy="a probability > 0")
-    return share
+    values = np.asarray(share, dtype=float)
+    if not np.all((values > 0) & (values <= 1)):
+        raise BadParameter(f"share={share!r}", remedy="a probability > 0, or an array of them")
+    return share if np.ndim(share) == 0 else values
 
 
 def _signal(dim: Dim, prior: Any, name: str = "x0") -> Vector:
@@ -411,7 +419,7 @@ def _signal(dim: Dim, prior: Any, name: str = "x0") -> Vector:
 
 
 def _spread(law: CoordinateLaw) -> bool:
-    return float(law.moment(2)) - float(law.moment(1)) ** 2 > 0
+    return bool(np.all(np.asarray(law.moment(2), dtype=float) - np.asarray(law.moment(1), dtype=float) ** 2 > 0))
 
 
 def _spikes(n: Dim, snr: Any, prior: Any, name: str) -> tuple[list[Any], list[Vector], Vector]:
@@ -429,7 +437,8 @@ def _spikes(n: Dim, snr: Any, prior: Any, name: str) -> tuple[list[Any], list[Ve
     names = [name] if len(strengths) == 1 else [f"{name}{k + 1}" for k in range(len(strengths))]
     spikes = [_signal(n, p, label) for p, label in zip(priors, names, strict=True)]
     factors = [parameter(np.asarray(s)) if np.ndim(s) else s for s in strengths]
-    return factors, spikes, np.stack(spikes, axis=1) if several else spikes[0]
+    signal: Any = np.stack(spikes, axis=1) if several else spikes[0]
+    return factors, spikes, signal
 
 
 def _columns(signal: Vector) -> int:

@@ -412,8 +412,11 @@ class Expectations:
                         if method != "auto":
                             raise
                         raise NeedsSampling from None
-            total = total + made.weight * value
+            total = total + self._weight(made) * value
         return total
+
+    def _weight(self, made: Integrand) -> Number:
+        return self._number(made.weight) if isinstance(made.weight, np.ndarray) else made.weight
 
     def _integrated(self, made: Integrand) -> Number:
         sampling = self.sampler is not None
