@@ -243,7 +243,8 @@ def elementwise(
     f : callable
         Takes k arrays and broadcasts like a ufunc.
     derivative : callable, or k callables, optional
-        The (weak) partial derivatives; None for one that is not known. Without it Z-Dot comes from Stein's lemma, which needs values only.
+        The (weak) partial derivatives; None for one that is not known. Without it Z-Dot comes from Stein's lemma, which
+        needs values only.
     kinks : sequence of float, optional
         Points of the first argument where f or its derivative is not smooth: quadrature splits there.
     name : str, optional

@@ -91,7 +91,9 @@ class CoordinateLaw:
         if len(self.components) == 1:
             return _draw(self.components[0], rng, size)
         if any(isinstance(w, np.ndarray) for w in self.weights):
-            raise BadParameter("a law whose weights are arrays has one draw per value", remedy="sample one value at a time")
+            raise BadParameter(
+                "a law whose weights are arrays has one draw per value", remedy="sample one value at a time"
+            )
         weights = np.array([float(w) for w in self.weights])
         which = rng.choice(len(weights), size=size, p=weights / weights.sum())
         out = np.empty(which.shape)

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from .axes import Along
-from .errors import UnsupportedOperation
 from .expect.engine import METHODS
 from .instructions import MatVec, RandomMatrix
 from .normal import Form
@@ -68,44 +67,52 @@ def memory(walked: MasterTheorem, matrix: RandomMatrix, transposed: bool, names:
     names : sequence of str
         Of the lines of the program.
 
-    Raises
-    ------
-    UnsupportedOperation
-        If a product has finite axes.
+    Notes
+    -----
+    A product along finite axes counts once per entry.
     """
     mine = _uses(walked, matrix, transposed)
     theirs = _uses(walked, matrix, transposed != (not matrix.ensemble.symmetric))
     basis = walked._bases.get((matrix, transposed if matrix.ensemble.symmetric else not transposed))
     size = 0 if basis is None else len(basis[0].elements)
     with walked.expect.record() as ranks:
-        rows = [_coordinates(basis, _form(walked.parts[k][1]), size) for k in mine]
-        columns = [_coordinates(basis, _form(walked.values[walked.program.lines[k].args[0]]), size) for k in theirs]
-        hats = [_form(walked.parts[k][0]) for k in mine]
+        rows = [_coordinates(basis, _form(walked.parts[k][1], at), size) for k, at in mine]
+        columns = [_coordinates(basis, _form(walked.values[_operand(walked, k)], at), size) for k, at in theirs]
+        hats = [_form(walked.parts[k][0], at) for k, at in mine]
         covariance = [[walked.expect.inner(f, g) for g in hats[: i + 1]] for i, f in enumerate(hats)]
         rank = ranks[-1]
     coefficients = _on_vectors(rows, columns, mine, theirs)
     full = _stacked([[covariance[max(i, j)][min(i, j)] for j in range(len(hats))] for i in range(len(hats))])
+    symbol = f"{matrix.name or matrix.ensemble.kind}{'.T' if transposed else ''}"
     return Memory(
-        tuple(
-            f"{matrix.name or matrix.ensemble.kind}{'.T' if transposed else ''} @ {names[_operand(walked, k)]}"
-            for k in mine
-        ),
-        tuple(names[_operand(walked, k)] for k in theirs),
+        tuple(f"{symbol} @ {names[_operand(walked, k)]}{list(at) if at else ''}" for k, at in mine),
+        tuple(f"{names[_operand(walked, k)]}{list(at) if at else ''}" for k, at in theirs),
         _estimate(walked, coefficients, rank),
         _estimate(walked, full, rank),
     )
 
 
-def hat_variances(walked: MasterTheorem, lines: Sequence[int]) -> list[Any]:
-    """Var Zhat of some products: the noise that each brings."""
-    return [walked.expect.inner(_form(walked.parts[k][0]), _form(walked.parts[k][0])) for k in lines]
+def hat_covariance(walked: MasterTheorem, line: int) -> Any:
+    """Var Zhat of a product, the noise that it brings; of a product with k columns an object array (k, k)."""
+    value = walked.parts[line][0]
+    if not isinstance(value, Along):
+        return walked.expect.inner(value, value)
+    forms = list(value.array.ravel())
+    out = np.empty((len(forms), len(forms)), dtype=object)
+    for i, j in np.ndindex(out.shape):
+        out[i, j] = walked.expect.inner(forms[i], forms[j])
+    return out
 
 
-def _uses(walked: MasterTheorem, matrix: RandomMatrix, transposed: bool) -> list[int]:
-    out: dict[int, int] = {}
+Use = tuple[int, tuple[int, ...]]  # a line, and an entry along its finite axes
+
+
+def _uses(walked: MasterTheorem, matrix: RandomMatrix, transposed: bool) -> list[Use]:
+    out: dict[Use, Use] = {}
     for k, line in enumerate(walked.program.lines):
         if isinstance(line.op, MatVec) and line.op.matrix is matrix and line.op.transposed == transposed:
-            out.setdefault(line.args[0], k)
+            for at in np.ndindex(*(size for _, size in line.axes)):
+                out.setdefault((line.args[0], at), (k, at))
     return list(out.values())
 
 
@@ -113,11 +120,10 @@ def _operand(walked: MasterTheorem, line: int) -> int:
     return walked.program.lines[line].args[0]
 
 
-def _form(value: Any) -> Form:
-    if isinstance(value, Along):
-        raise UnsupportedOperation("the memory of products with finite axes", remedy="one vector per column")
-    assert isinstance(value, Form)
-    return value
+def _form(value: Any, at: tuple[int, ...]) -> Form:
+    form = value.array[at] if isinstance(value, Along) else value
+    assert isinstance(form, Form)
+    return form
 
 
 def _coordinates(basis: Any, form: Form, size: int) -> dict[int, Any]:
@@ -127,7 +133,7 @@ def _coordinates(basis: Any, form: Form, size: int) -> dict[int, Any]:
 
 
 def _on_vectors(
-    rows: list[dict[int, Any]], columns: list[dict[int, Any]], mine: list[int], theirs: list[int]
+    rows: list[dict[int, Any]], columns: list[dict[int, Any]], mine: list[Use], theirs: list[Use]
 ) -> np.ndarray:
     """b with b @ columns = rows, row t on the vectors that were there before it."""
     size = 1 + max((k for c in (*rows, *columns) for k in c), default=-1)
@@ -139,8 +145,8 @@ def _on_vectors(
     out = np.zeros((len(rows), len(columns), *copies))
     for index in np.ndindex(copies):
         at = (slice(None), slice(None), *index)
-        for t, line in enumerate(mine):
-            there = [s for s, other in enumerate(theirs) if other <= line]
+        for t, (line, _) in enumerate(mine):
+            there = [s for s, (other, _) in enumerate(theirs) if other <= line]
             if there and np.any(right[at][t]):
                 out[(t, there, *index)] = np.linalg.lstsq(left[at][there].T, right[at][t], rcond=1e-11)[0]
     return out

@@ -35,11 +35,13 @@ ORDER = [
         "plotmarks",
         "plots",
         "plotmaps",
+        "plotiterations",
         "zlaw",
         "uses",
     ),
     *("dyson.coefficients", "dyson.elimination", "dyson.couplings", "dyson.system"),
-    *("dyson.closure", "dyson.continuation", "dyson.series", "dyson.implicit", "theorem", "limit", "memory", "solving", "verify"),
+    *("dyson.closure", "dyson.continuation", "dyson.series", "dyson.implicit", "theorem", "limit", "memory"),
+    *("solving", "verify"),
     *("dyson.resolvent", "dyson.precision", "spectra", "spectra.arguments"),
     *("spectra.axis", "spectra.atoms", "spectra.support", "spectra.density"),
     *(
@@ -74,7 +76,7 @@ ORDER = [
     ),
     *("networks.checks", "networks", "plotbands", "prediction", "likelihood", "regression", "sklearn"),
     *("amp.problems", "amp.observed", "amp.fresh", "amp.evolution", "amp.simulation", "amp.correction"),
-    *("amp.algorithms", "amp.denoisers", "amp.channels", "amp", "plotiterations"),
+    *("amp.algorithms", "amp.denoisers", "amp.channels", "amp.spectral", "amp.fixedpoints", "amp"),
     *("reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}

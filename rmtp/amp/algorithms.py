@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..language import soft_threshold
+from ..matrices import Expression
+from ..matrices import eye as matrix_eye
+from ..solving import solve
 
 
 def squared_loss(y: Any, p: Any) -> Any:
@@ -70,7 +73,8 @@ def proximal_gradient(
     Examples
     --------
     >>> import numpy as np, rmtp
-    >>> method = proximal_gradient(np.eye(1), np.ones(1), np.zeros(1), step=1.0, prox=lambda r, s: rmtp.soft_threshold(r, s / 4))
+    >>> prox = lambda r, step: rmtp.soft_threshold(r, step / 4)
+    >>> method = proximal_gradient(np.eye(1), np.ones(1), np.zeros(1), step=1.0, prox=prox)
     >>> [next(method).tolist() for _ in range(2)]
     [[0.0], [0.75]]
     """
@@ -267,6 +271,83 @@ def gamp(A: Any, y: Any, x: Any, *, denoiser: Any, channel: Any, variance: Any) 
         x = denoiser(r, sigma2)
         V = sigma2 * np.mean(denoiser.derivative(r, sigma2))
         omega = A @ x - V * g
+
+
+def vamp(A: Any, y: Any, x: Any, probe: Any, *, denoiser: Any, noise: Any, precision: Any) -> Iterator[Any]:
+    """Vector AMP: a linear estimate and the denoiser in turn, each made free of divergence.
+
+    Parameters
+    ----------
+    probe : vector
+        N(0, 1), independent of everything: ``mean(probe * M^{-1} probe)`` is the trace of the linear estimate (see `probed`).
+    denoiser : Denoiser
+    noise : number
+        Variance of w, > 0.
+    precision : number
+        1 / E (x - x0)**2 of the start, as the algorithm believes it.
+
+    Notes
+    -----
+    Rangan, Schniter & Fletcher 2019; Ma & Ping 2017. Two linear systems per step.
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> gauss = rmtp.amp.posterior_mean([-1, 1])
+    >>> method = vamp(np.eye(2), np.ones(2), np.zeros(2), np.ones(2), denoiser=gauss, noise=1.0, precision=1.0)
+    >>> [next(method).round(4).tolist() for _ in range(2)]
+    [[0.0, 0.0], [0.7616, 0.7616]]
+    """
+    symbolic = isinstance(A, Expression)
+    eye, inverse = (matrix_eye(A.cols), solve) if symbolic else (np.eye(A.shape[1]), np.linalg.solve)
+    r, estimate = x, x
+    while True:
+        yield estimate
+        M = A.T @ A * (1 / noise) + precision * eye
+        linear = inverse(M, (A.T @ y) * (1 / noise) + precision * r)
+        share = precision * np.mean(probe * inverse(M, probe))
+        back = precision * (1 - share) / share
+        r = (linear - share * r) / (1 - share)
+        estimate = denoiser(r, 1 / back)
+        slope = np.mean(denoiser.derivative(r, 1 / back))
+        precision = back * (1 - slope) / slope
+        r = (estimate - slope * r) / (1 - slope)
+
+
+def oamp(A: Any, y: Any, x: Any, *, denoiser: Any, noise: Any) -> Iterator[Any]:
+    """Orthogonal AMP for a matrix with orthonormal rows, where the linear estimate is A.T itself.
+
+    r = x + (n/m) A.T (y - A x) is x0 plus Gaussian noise; the denoiser loses its part along r before it is used again.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    noise : number
+        Variance of w.
+
+    Notes
+    -----
+    Ma & Ping 2017 (1602.06509), section IV. Yields the denoiser's estimate.
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> A = np.array([[1.0, 0.0]])
+    >>> method = oamp(A, np.ones(1), np.zeros(2), denoiser=rmtp.amp.posterior_mean([-1, 1]), noise=0.5)
+    >>> [next(method).round(4).tolist() for _ in range(2)]
+    [[0.0, 0.0], [0.8701, 0.0]]
+    """
+    m, n = A.shape
+    extrinsic, estimate = x, x
+    while True:
+        yield estimate
+        z = y - A @ extrinsic
+        error = np.mean(z**2) - noise  # of the estimate, since |A e|^2 / m = |e|^2 / n
+        r = extrinsic + n / m * (A.T @ z)
+        tau2 = (n / m - 1) * error + n / m * noise
+        estimate = denoiser(r, tau2)
+        slope = np.mean(denoiser.derivative(r, tau2))
+        extrinsic = (estimate - slope * r) / (1 - slope)
 
 
 def spiked_amp(Y: Any, x: Any, *, denoiser: Any) -> Iterator[Any]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..errors import BadParameter
-from ..handles import Node
-from ..language import elementwise, soft_threshold
+from ..handles import Node, apply
+from ..language import soft_threshold
 from ..laws import Atom, Continuous, CoordinateLaw, GaussianLaw, as_law
+from ..nonlinearity import Nonlinearity, user
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,14 +128,34 @@ def posterior_mean(prior: Any, snr: Any = 1) -> Denoiser:
         gain = float(snr) if not callable(snr) else snr(tau2)
         return moments(r, tau2)[1] * gain / np.asarray(tau2, dtype=float)
 
-    first = elementwise(mean, (slope, None), name="posterior")
-    second = elementwise(slope, (None, None), name="posterior'")
-    return Denoiser(_plain(first, mean), _plain(second, slope), "posterior mean")
+    def features(tau2: Any) -> list[Any]:
+        return _features(parts, tau2, float(snr) if not callable(snr) else snr(tau2))
+
+    second = replace(user(slope, (None, None), arity=2, name="posterior'"), features=features)
+    first = replace(user(mean, (second, None), arity=2, name="posterior"), features=features)
+    return Denoiser(_either(first, mean), _either(second, slope), "posterior mean")
 
 
-def _plain(symbolic: Callable[..., Any], numeric: Callable[..., Any]) -> Callable[..., Any]:
+_SCALES = (-9.0, -6.0, -4.0, -2.5, -1.0, 0.0, 1.0, 2.5, 4.0, 6.0, 9.0)
+_FEW = 8  # components; a law of many atoms has no scale of its own
+
+
+def _features(parts: list[tuple[float, float, float]], tau2: Any, gain: Any) -> list[Any]:
+    """Where the posterior turns from one component to another: around atoms, and between neighbouring ones."""
+    if len(parts) > _FEW:
+        return []
+    tau = np.sqrt(tau2)
+    atoms = sorted((mean, weight) for weight, mean, var in parts if not var)
+    points = [gain * a + tau * s for a, _ in atoms for s in _SCALES]
+    for (a, p), (b, q) in itertools.pairwise(atoms):
+        width = tau2 / (gain * (b - a))
+        points += [gain * (a + b) / 2 + width * (np.log(p / q) + 3 * s) for s in _SCALES]
+    return points
+
+
+def _either(symbolic: Nonlinearity, numeric: Callable[..., Any]) -> Callable[..., Any]:
     def call(r: Any, tau2: Any) -> Any:
-        return symbolic(r, tau2) if isinstance(r, Node) or isinstance(tau2, Node) else numeric(r, tau2)
+        return apply(symbolic, r, tau2) if isinstance(r, Node) or isinstance(tau2, Node) else numeric(r, tau2)
 
     return call
 

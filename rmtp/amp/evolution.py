@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from ..axes import stacked
 from ..errors import BadParameter, UnsupportedOperation
 from ..expect.engine import Options
 from ..handles import Node, Vector
 from ..instructions import MatVec, RandomMatrix
 from ..language import program as program_of
 from ..limit import answer, checked_options
-from ..memory import Memory, hat_variances, memory
+from ..memory import Memory, hat_covariance, memory
 from ..program import Program
 from ..results import Estimate, with_error
 from ..theorem import MasterTheorem
@@ -42,7 +43,7 @@ class Trajectory:
         E Z^{x_t} Z^{x_0}.
     power : Estimate (steps + 1, \\*sweep)
         E (Z^{x_t})**2.
-    effective_noise : Estimate (steps, \\*sweep)
+    effective_noise : Estimate (steps, \\*sweep), or (steps, k, k) for k columns
         Var Zhat of the last product with A.T (of a symmetric matrix: with Y) on the way from x_t to x_{t+1}.
     averages : dict of str to Estimate
         What was asked for with ``also=``.
@@ -118,7 +119,7 @@ class Trajectory:
         Raises
         ------
         UnsupportedOperation
-            For a sweep, and for products with finite axes.
+            For a sweep that was sampled point by point.
         """
         if self._walk is None:
             raise UnsupportedOperation("the memory of a sweep that was sampled", remedy="one value of the parameters")
@@ -188,8 +189,8 @@ def state_evolution(
     Parameters
     ----------
     algorithm : callable
-        ``algorithm(A, y, x, *extra)`` (or ``algorithm(Y, x)``) yields x, then one estimate per step; written in NumPy, so that it
-        runs on arrays as it is. Set its parameters with functools.partial.
+        ``algorithm(A, y, x, *extra)`` (or ``algorithm(Y, x)``) yields x, then one estimate per step; written in NumPy, so
+        that it runs on arrays as it is. Set its parameters with functools.partial.
     problem : Problem
     steps : int
         Number of steps after the start.
@@ -337,16 +338,17 @@ def _evolve(run: Run, options: Options, name: str) -> Trajectory:
 
 
 def _joined(estimates: Sequence[Estimate]) -> Estimate:
-    """Numbers, or sweeps, of one quantity along the steps."""
-    methods = sorted({e.method for e in estimates}, key=_RANK.index)
-    value = np.array(np.broadcast_arrays(*(np.asarray(e.value) for e in estimates)))
-    if methods[-1] != "exact":
-        value = value.astype(float)
-    error = np.array([np.broadcast_to(np.asarray(e.error, dtype=float), value.shape[1:]) for e in estimates])
-    return Estimate(value, error, methods[-1], tuple(dict.fromkeys(n for e in estimates for n in e.notes)))
-
-
-_RANK = ("exact", "algebra", "closed form", "mehler", "quadrature", "sobol")
+    """Numbers, or sweeps, of one quantity along the steps; an early step may not know the sweep yet."""
+    shape = np.broadcast_shapes(*(np.shape(e.value) for e in estimates))
+    if not shape:
+        return stacked(estimates, (len(estimates),))
+    wide = [
+        replace(
+            e, value=np.broadcast_to(np.asarray(e.value, dtype=float), shape), error=np.broadcast_to(e.error, shape)
+        )
+        for e in estimates
+    ]
+    return stacked(wide, (len(wide),))
 
 
 def matrices(program: Program) -> list[RandomMatrix]:
@@ -378,9 +380,15 @@ def _effective_noise(walked: MasterTheorem | None, count: int) -> Estimate:
     if any(k is None for k in products) or not products:
         return empty
     with walked.expect.record() as ranks:
-        values = hat_variances(walked, [k for k in products if k is not None])
+        values = [hat_covariance(walked, k) for k in products if k is not None]
         rank = ranks[-1]
-    return _joined([walked.estimate(v, rank) for v in values])
+    return _joined([_entrywise(walked, v, rank) for v in values])
+
+
+def _entrywise(walked: MasterTheorem, value: Any, rank: int) -> Estimate:
+    if not (isinstance(value, np.ndarray) and value.dtype == object):
+        return walked.estimate(value, rank)
+    return stacked([walked.estimate(v, rank) for v in value.ravel()], value.shape)
 
 
 def _names(program: Program, run: Run) -> tuple[str, ...]:

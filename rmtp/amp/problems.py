@@ -44,8 +44,8 @@ class Problem:
     >>> n, m = rmtp.Dim("n"), rmtp.Dim("m", 2)
     >>> A, x0 = rmtp.Gaussian(m, n), rmtp.Normal(n)
     >>> own = rmtp.amp.Problem(A, x0, np.abs(A @ x0))
-    >>> own.start
-    0
+    >>> len(own.data), own.start.shape
+    (2, (Dim('n'),))
     """
 
     matrix: Expression
@@ -247,7 +247,7 @@ def spiked_wishart(snr: Any, delta: Number, prior: Any, row_prior: Any = None, *
     --------
     >>> import rmtp
     >>> rmtp.amp.spiked_wishart(2, 1, [-1, 1]).matrix.shape
-    (Dim('m', ratio=Fraction(1, 1)), Dim('n'))
+    (Dim('m'), Dim('n'))
     """
     n, m = _widths(delta)
     strengths, spikes, signal = _spikes(n, snr, prior, "v")
@@ -295,9 +295,9 @@ def random_start(problem: Problem, variance: Number = 1) -> Problem:
     Examples
     --------
     >>> import rmtp
-    >>> p = rmtp.amp.random_start(rmtp.amp.linear_model(1, [-1, 1]))
-    >>> rmtp.amp.state_evolution(rmtp.amp.power_iteration, rmtp.amp.random_start(rmtp.amp.spiked_wigner(2, [-1, 1])), 1).overlap.value
-    array([0., 0.])
+    >>> p = rmtp.amp.random_start(rmtp.amp.spiked_wigner(2, [-1, 1]))
+    >>> [float(v) for v in rmtp.state_evolution(rmtp.amp.power_iteration, p, 1).overlap.value]
+    [0.0, 0.0]
     """
     drawn = [_scaled(Normal(problem.width, name="g"), variance) for _ in range(_columns(problem.signal))]
     return replace(problem, start=_joined(drawn, problem.signal))
@@ -306,7 +306,8 @@ def random_start(problem: Problem, variance: Number = 1) -> Problem:
 def informed_start(problem: Problem, correlation: Number, scale: Number = 1) -> Problem:
     """The same problem from ``scale (a x0 + sqrt(1 - a**2) sqrt(E x0**2) g)`` with a the correlation with the signal.
 
-    With scale = a it is the mean of a Gaussian signal given an independent side observation of the signal; a small a stands for what symmetry breaking at finite size starts from.
+    With scale = a it is the mean of a Gaussian signal given a side observation. A small a stands for what breaks the
+    symmetry at finite size.
 
     Raises
     ------
@@ -339,6 +340,18 @@ def _noise(problem: Problem) -> Vector:
     return Normal(problem.width, name="g")
 
 
+def probed(problem: Problem) -> Problem:
+    """The same problem with one more argument for the algorithm: a vector N(0, 1) that measures traces.
+
+    Examples
+    --------
+    >>> import rmtp
+    >>> rmtp.amp.probed(rmtp.amp.linear_model(2, [-1, 1])).extra[0].name
+    'probe'
+    """
+    return replace(problem, extra=(*problem.extra, Normal(problem.width, name="probe")))
+
+
 def minibatches(problem: Problem, count: int) -> Problem:
     """The same problem with the rows in `count` random batches: the algorithm's last argument is the batch of each row.
 
@@ -364,14 +377,15 @@ def minibatches(problem: Problem, count: int) -> Problem:
 
 
 def _widths(delta: Number) -> tuple[Dim, Dim]:
-    values = None
     try:
         values = np.asarray(delta, dtype=float)
     except (TypeError, ValueError):
-        pass
-    if values is None or not np.all(np.isfinite(values)) or not np.all(values > 0):
+        values = np.array(np.nan)
+    if not np.all(np.isfinite(values)) or not np.all(values > 0):
         raise BadParameter(f"delta={delta!r} observations per unknown", remedy="a number > 0")
-    return Dim("n"), Dim("m", Fraction(delta) if isinstance(delta, int | Fraction) else delta if np.ndim(delta) == 0 else values)
+    return Dim("n"), Dim(
+        "m", Fraction(delta) if isinstance(delta, int | Fraction) else delta if np.ndim(delta) == 0 else values
+    )
 
 
 def _inverse(ratio: Number) -> Number:

@@ -23,7 +23,7 @@ from ..ensembles import Number
 from ..errors import BudgetExceeded, NotExact, UnsupportedOperation
 from ..instructions import RandomMatrix
 from ..laws import Continuous
-from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, mono_times, times
+from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, mono_times, plus, times
 from ..ring import as_number
 from . import quadrature
 from .closed_forms import closed_form, is_rational, mehler_pair
@@ -485,7 +485,8 @@ class Expectations:
             for mono, coefficient in form.terms.items():
                 beneath = set(self.atoms.leaves(mono))
                 for a, slope in self._term_gradient(mono, [h for h in hats if h in beneath]).items():
-                    out[a] = out.get(a, 0) + coefficient * slope
+                    # a denoiser made free of divergence has the slope 0, not 1e-17: else all memory would stay alive
+                    out[a] = plus(out.get(a, 0), coefficient * slope)
         except NeedsSampling:
             if self.sampler is None:
                 raise
