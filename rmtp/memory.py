@@ -93,15 +93,12 @@ def memory(walked: MasterTheorem, matrix: RandomMatrix, transposed: bool, names:
 
 
 def hat_covariance(walked: MasterTheorem, line: int) -> Any:
-    """Var Zhat of a product, the noise that it brings; of a product with k columns an object array (k, k)."""
+    """Var Zhat of a product, the noise that it brings; of a product with k columns their covariances along axes (k, k)."""
     value = walked.parts[line][0]
     if not isinstance(value, Along):
         return walked.expect.inner(value, value)
     forms = list(value.array.ravel())
-    out = np.empty((len(forms), len(forms)), dtype=object)
-    for i, j in np.ndindex(out.shape):
-        out[i, j] = walked.expect.inner(forms[i], forms[j])
-    return out
+    return Along.of([walked.expect.inner(f, g) for f in forms for g in forms], (len(forms), len(forms)))
 
 
 Use = tuple[int, tuple[int, ...]]  # a line, and an entry along its finite axes

@@ -11,6 +11,7 @@ rank a covariance has decides the structure of everything downstream, and only n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import comb
 from typing import Any
 
@@ -67,6 +68,35 @@ PRODUCT = Nonlinearity(
 )
 
 
+@dataclass(frozen=True)
+class _Product:
+    """A product that is averaged and nothing else: a linear algorithm of T steps would expand it into T^2 terms."""
+
+    first: Form
+    second: Form
+
+
+def _only_averaged(program: Program) -> frozenset[int]:
+    """The products of two vectors, squares included, whose every use is an average."""
+    users: dict[int, list[int]] = {}
+    for number, line in enumerate(program.lines):
+        for a in line.args:
+            users.setdefault(a, []).append(number)
+    found = []
+    for number, line in enumerate(program.lines):
+        match line.op:
+            case Apply(fn=Arithmetic(name="multiply")) if len(line.args) == 2:
+                fine = not any(program.lines[a].is_scalar for a in line.args)
+            case Apply(fn=Arithmetic(name="power", exponent=2)):
+                fine = not line.is_scalar
+            case _:
+                fine = False
+        if fine and number not in program.outputs:
+            if all(isinstance(program.lines[k].op, Average) for k in users.get(number, ())):
+                found.append(number)
+    return frozenset(found)
+
+
 class MasterTheorem:
     """The limit of every line of a program.
 
@@ -104,6 +134,7 @@ class MasterTheorem:
         self.methods: list[int] = []
         self.parts: dict[int, tuple[Any, Any]] = {}  # line -> (Zhat, Zdot) of a MatVec
         self.notes: list[str] = []
+        self._only_averaged = _only_averaged(program)
         self._bases: dict[tuple[RandomMatrix, bool], tuple[Echelon, dict[int, tuple[Form, Form]]]] = {}
         self._solved: dict[Any, Solution] = {}
         self._uses: dict[RandomMatrix, Uses] = {}
@@ -136,6 +167,8 @@ class MasterTheorem:
                 pairs = over_axes(lambda x: self.z_matvec(matrix, transposed, x), args)
                 self.parts[number] = (over_axes(lambda p: p[0], [pairs]), over_axes(lambda p: p[1], [pairs]))
                 return over_axes(lambda p: add(*p), [pairs])
+            case Apply(fn=fn) if number in self._only_averaged and not any(isinstance(a, Along) for a in args):
+                return _Product(args[0], args[-1])
             case Apply(fn=fn):
                 scalars = [self.program.lines[a].is_scalar for a in line.args]
                 if line.is_scalar:
@@ -242,9 +275,9 @@ class MasterTheorem:
 
     # -- Z-Average ------------------------------------------------------------------------------
 
-    def z_average(self, x: Form) -> Number:
+    def z_average(self, x: Form | _Product) -> Number:
         """theta = E Z^x."""
-        return self.expect.of_form(x)
+        return self.expect.inner(x.first, x.second) if isinstance(x, _Product) else self.expect.of_form(x)
 
     # -- Z-MatVec = Z-Hat + Z-Dot ---------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..axes import stacked
+from ..axes import Along, stacked
 from ..errors import BadParameter, UnsupportedOperation
 from ..expect.engine import Options
 from ..handles import Node, Vector
@@ -386,9 +386,9 @@ def _effective_noise(walked: MasterTheorem | None, count: int) -> Estimate:
 
 
 def _entrywise(walked: MasterTheorem, value: Any, rank: int) -> Estimate:
-    if not (isinstance(value, np.ndarray) and value.dtype == object):
+    if not isinstance(value, Along):
         return walked.estimate(value, rank)
-    return stacked([walked.estimate(v, rank) for v in value.ravel()], value.shape)
+    return stacked([walked.estimate(v, rank) for v in value.array.ravel()], value.array.shape)
 
 
 def _names(program: Program, run: Run) -> tuple[str, ...]:

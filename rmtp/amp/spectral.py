@@ -17,7 +17,8 @@ def spectral_start(problem: Problem, iterations: int = 30, correlation: Number =
     """The same problem from the leading eigenvector of Y (of a rectangular Y: the right singular vector), of power 1.
 
     Law: linear AMP ``x <- (Y x) / |Y x| - Onsager`` comes to rest at the eigenvector of the spike, at the rate
-    1/snr**2 (1/(snr**4 delta) for rectangular Y); with a spike inside the bulk it forgets the start instead. The sign is that of the start.
+    1/snr**2 (1/(snr**4 delta) for rectangular Y); with a spike inside the bulk it forgets the start. The sign is that of the
+    start.
 
     Parameters
     ----------

@@ -27,6 +27,7 @@ from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, 
 from ..ring import as_number
 from . import quadrature
 from .closed_forms import closed_form, is_rational, mehler_pair
+from .gram import Gram
 from .integrand import Integrand, Linear, integrands, number_of_components, numeric
 from .multiprecision import integrate_mp
 from .sobol import Sampler
@@ -97,6 +98,7 @@ class Expectations:
         self._cov: dict[tuple[int, int], tuple[Number, int]] = {}
         self._wick: dict[Mono, Number] = {}
         self._hard: set[Mono] = set()
+        self._gram = Gram(atoms, self.cov)
         self._ranks: list[int] = [0]
         self._signs = np.random.default_rng(options.seed)
         self.sampler = None if points is None else Sampler(atoms, self.cov, REPLICATES, points, options.seed)
@@ -255,6 +257,10 @@ class Expectations:
 
     def inner(self, f: Form, g: Form) -> Number:
         """E[f g], by terms while the product is short."""
+        if len(f.terms) * len(g.terms) > _SHORT_PRODUCT and not self.options.exact and self.ctx is None:
+            found = self._gram.inner(f, g)
+            if found is not None:
+                return found
         if len(f.terms) * len(g.terms) <= _SHORT_PRODUCT or self.sampler is None:
             return self.of_form(times(f, g))
         return self._sampled(f, g)
