@@ -73,6 +73,7 @@ ORDER = [
         "networks.finite",
     ),
     *("networks.checks", "networks", "plotbands", "prediction", "likelihood", "regression", "sklearn"),
+    *("training.optimisers", "training.trajectory", "training.linearised", "training"),
     *("reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}
