@@ -73,7 +73,14 @@ ORDER = [
         "networks.finite",
     ),
     *("networks.checks", "networks", "plotbands", "prediction", "likelihood", "regression", "sklearn"),
-    *("training.optimisers", "training.trajectory", "training.linearised", "training"),
+    *(
+        "training.optimisers",
+        "training.trajectory",
+        "training.linearised",
+        "training.losses",
+        "training.dynamics",
+        "training",
+    ),
     *("reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}

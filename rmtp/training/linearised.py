@@ -178,7 +178,7 @@ class Linearised:
         found = [response(optimiser, s.values + self.ridge, at.reshape(-1), float(r)) for r in rates.reshape(-1)]
         shape = (*rates.shape, *at.shape, len(s.values))
         g, h = (np.stack(part).reshape(shape) for part in zip(*found, strict=True))
-        return Trajectory(s, optimiser, at, rates, self.ridge, g, h, self._start, self.inputs, self.train)
+        return Trajectory(s, optimiser, at, rates, self.ridge, g, h, self.start, self.inputs, self.train)
 
     def flow(self, times: Any, learning_rate: Any = 1.0) -> Trajectory:
         """Gradient flow; see `run`.
@@ -267,12 +267,13 @@ class Linearised:
         shape = (positive(size, "size"), len(k) + len(test), *self.y.shape[1:])
         drawn = np.einsum("ij,sj...->si...", root, generator(rng).standard_normal(shape))
         f, f_test = drawn[:, : len(k)], drawn[:, len(k) :]
-        return f + self._start[0], f_test + self._start[1]
+        return f + self.start[0], f_test + self.start[1]
 
     # -- parts ------------------------------------------------------------------------------------
 
     @property
-    def _start(self) -> tuple[np.ndarray, np.ndarray]:
+    def start(self) -> tuple[np.ndarray, np.ndarray]:
+        """The mean of f_0 at training and at test points, shaped like y."""
         if self.initial is not None:
             return self.initial
         return np.zeros_like(self.y), np.zeros((len(self.ntk_test_train), *self.y.shape[1:]))
@@ -284,7 +285,7 @@ class Linearised:
         if not np.any(null):
             return
         gap = np.abs(s.y - s.start)[null].max()
-        size = np.abs(self.y).max() + np.abs(self._start[0]).max()
+        size = np.abs(self.y).max() + np.abs(self.start[0]).max()
         slack = 100 * len(s.values) * EPS
         spread = 0.0 if s.nngp is None else float(np.diag(s.nngp[0])[null].max())
         scale = 0.0 if s.nngp is None else float(np.diag(s.nngp[0]).max())

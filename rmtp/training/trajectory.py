@@ -125,8 +125,8 @@ class Trajectory:
         [array([1., 2.]), array([0. , 0.5])]
         """
         s = self.spectrum
-        first = _drawn(f, s.y.shape, "f")
-        test = _drawn(np.zeros((*first.shape[: first.ndim - s.y.ndim], 0, *s.y.shape[1:])) if f_test is None else f_test,
+        first = drawn_shape(f, s.y.shape, "f")
+        test = drawn_shape(np.zeros((*first.shape[: first.ndim - s.y.ndim], 0, *s.y.shape[1:])) if f_test is None else f_test,
                       (len(s.cross), *s.y.shape[1:]), "f_test")  # fmt: skip
         draws = first.shape[: first.ndim - s.y.ndim]
         if test.shape[: test.ndim - s.y.ndim] != draws:
@@ -203,7 +203,7 @@ class Trajectory:
     def test_loss(self, y: Any) -> np.ndarray:
         """The mean over initialisations of ``1/2 sum (f - y)**2`` over test points, (..), for test targets y (M,) or (M, C)."""
         mean = self.mean
-        known = _drawn(y, mean.shape[self.g.ndim - 1 :], "y")
+        known = drawn_shape(y, mean.shape[self.g.ndim - 1 :], "y")
         gap = (known - mean).reshape(*self.g.shape[:-1], -1)
         outputs = 1 if known.ndim == 1 else known.shape[1]
         return np.asarray((np.sum(gap**2, axis=-1) + outputs * self.variance.sum(axis=-1)) / 2)
@@ -281,7 +281,14 @@ def _through(left: np.ndarray, shares: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.moveaxis(out, 0, 1).reshape(*lead, len(left), *y.shape[1:])
 
 
-def _drawn(f: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
+def drawn_shape(f: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """An array with the last axes given, and up to three axes of draws before them.
+
+    Examples
+    --------
+    >>> drawn_shape([[1, 2], [3, 4], [5, 6]], (2,), "f").shape
+    (3, 2)
+    """
     out = numbers(f, what, tuple(range(len(shape), len(shape) + 4)))
     if out.shape[out.ndim - len(shape) :] != shape:
         raise AxisError(f"{what} of shape {out.shape}", remedy=f"last axes {shape}, draws before them")
