@@ -1,12 +1,15 @@
 """Training of wide networks: linearised dynamics, and networks of finite width to hold against them."""
 
 from .dynamics import Path, evolve
+from .finite import Ensemble, ensemble, stacked
 from .linearised import Linearised, from_kernels, linearise, linearised
 from .losses import Loss, class_targets, huber, logistic, softmax_cross_entropy, squared
 from .optimisers import Flow, GradientDescent, HeavyBall, Nesterov, response
+from .trainer import Training, train
 from .trajectory import Trajectory
 
 __all__ = [
+    "Ensemble",
     "Flow",
     "GradientDescent",
     "HeavyBall",
@@ -14,8 +17,10 @@ __all__ = [
     "Loss",
     "Nesterov",
     "Path",
+    "Training",
     "Trajectory",
     "class_targets",
+    "ensemble",
     "evolve",
     "from_kernels",
     "huber",
@@ -25,4 +30,6 @@ __all__ = [
     "response",
     "softmax_cross_entropy",
     "squared",
+    "stacked",
+    "train",
 ]

@@ -181,7 +181,9 @@ class _Problem:
         with np.errstate(over="ignore", invalid="ignore"):
             loss = np.sum(self.loss.value(train, self.y), axis=-1)
         if not np.all(np.isfinite(loss)):
-            raise DivergentExpectation("training explodes: the loss overflows", remedy="a smaller learning rate, or fewer steps")
+            raise DivergentExpectation(
+                "training explodes: the loss overflows", remedy="a smaller learning rate, or fewer steps"
+            )
 
         def shaped(a: np.ndarray, tail: tuple[int, ...]) -> np.ndarray:
             return np.moveaxis(a, 0, 1).reshape((*self.draws, *at.shape, *tail))
