@@ -95,8 +95,12 @@ def test_chunks_change_nothing(net, X, monkeypatch):
     whole = train(many, X, y, HeavyBall(0.5), 3, 1e-4)
     per_input = evaluate.bytes_per_input(many.architecture.backward, many.width)
     monkeypatch.setattr(training.finite, "MEMORY", 2 * 2 * per_input)
+    monkeypatch.setattr(trainer, "GROUP", 1)
     cut = train(many, X, y, HeavyBall(0.5), 3, 1e-4)
     np.testing.assert_allclose(cut.train, whole.train, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(cut.ensemble.forward(X), whole.ensemble.forward(X), rtol=1e-10, atol=1e-12)
+    for name, moved in whole.movement.items():
+        np.testing.assert_allclose(cut.movement[name], moved, rtol=1e-7)
 
 
 @pytest.mark.parametrize("parametrization", ["ntk", "yang", "standard", "mup"])

@@ -71,6 +71,19 @@ class Ensemble:
             out[:, :, cut] = self._outputs(self.arrays, x[cut])
         return self._outside(out)
 
+    def part(self, rows: slice) -> Ensemble:
+        """Some of the members, sharing their arrays.
+
+        Examples
+        --------
+        >>> import rmtp
+        >>> net = lambda x: rmtp.readout(rmtp.networks.dense(x, rmtp.Dim("n")))
+        >>> len(rmtp.training.ensemble(net, 10, 5, 0, (2,)).part(slice(1, 3)))
+        2
+        """
+        arrays = {name: a[rows] for name, a in self.arrays.items()}
+        return replace(self, arrays=frozen(arrays), _data={key: a[rows] for key, a in self._data.items()})
+
     def member(self, k: int) -> FiniteNetwork:
         """One draw of a network with one output, with its gradients and its empirical kernel.
 
@@ -154,7 +167,7 @@ class Ensemble:
     def descent(
         self, arrays: Arrays, x: np.ndarray, pull: Callable[[np.ndarray, slice], np.ndarray], metrics: Mapping[str, Any]
     ) -> dict[str, np.ndarray]:
-        """``sum over inputs and outputs of pull * (M M.T) gradient of f`` for every array, with W = M omega.
+        """``sum over inputs and outputs of pull * (M M.T) gradient of f`` for every array that is used, with W = M omega.
 
         Parameters
         ----------
@@ -176,7 +189,7 @@ class Ensemble:
         """
         made = self.architecture
         several = (self.outputs or 1) > 1
-        out = {name: np.zeros_like(array) for name, array in arrays.items()}
+        out: dict[str, np.ndarray] = {}
         for cut in self._chunks(x):
             given = self._drawn(arrays)
             if several:
@@ -193,13 +206,20 @@ class Ensemble:
             uses = made.uses(found)
             body = np.ones_like(weights[:, :1]) if several else weights
             for name, source in made.trained.items():
-                mine = weights if name in self.heads else body
-                whole = total(uses.get(id(source), []), mine, arrays[name].shape[2:]) * (self._scale / self.width)
                 form = metrics[name]
-                out[name] += whole * form if np.ndim(form) == 0 else whole @ form
+                share = self._scale / self.width * (form if np.ndim(form) == 0 else 1.0)
+                mine = weights if name in self.heads else body
+                _add(out, name, total(uses.get(id(source), []), share * mine, arrays[name].shape[2:]))
             if OUTPUT_BIAS in arrays:
-                out[OUTPUT_BIAS] += metrics[OUTPUT_BIAS] * weights.sum(axis=-1, keepdims=True)
-        return out
+                _add(out, OUTPUT_BIAS, metrics[OUTPUT_BIAS] * weights.sum(axis=-1, keepdims=True))
+        return {name: g if np.ndim(metrics[name]) == 0 else g @ metrics[name] for name, g in out.items()}
+
+
+def _add(out: dict[str, np.ndarray], name: str, part: np.ndarray | None) -> None:
+    if part is not None and name in out:
+        out[name] += part
+    elif part is not None:
+        out[name] = part
 
 
 def ensemble(

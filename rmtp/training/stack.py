@@ -141,7 +141,9 @@ def _matmul(a: np.ndarray, b: np.ndarray, vector: int) -> np.ndarray:
 # gradients
 
 
-def total(uses: Sequence[tuple[Use, Sequence[np.ndarray]]], weights: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def total(
+    uses: Sequence[tuple[Use, Sequence[np.ndarray]]], weights: np.ndarray, shape: tuple[int, ...]
+) -> np.ndarray | None:
     """n times the gradient of ``sum over inputs of weights * average`` with respect to one array, for every member and output.
 
     Parameters
@@ -154,29 +156,37 @@ def total(uses: Sequence[tuple[Use, Sequence[np.ndarray]]], weights: np.ndarray,
 
     Returns
     -------
-    ndarray (S, C, \\*shape)
+    ndarray (S, C, \\*shape), or None if there is no use
 
     Examples
     --------
-    >>> total([], np.ones((1, 1, 2)), (3, 1)).shape
-    (1, 1, 3, 1)
+    >>> total([], np.ones((1, 1, 2)), (3, 1)) is None
+    True
     """
-    s, c, n = weights.shape
-    out = np.zeros((s, c, *shape))
+    out: np.ndarray | None = None
     for use, arrays in uses:
-        if isinstance(use, VectorUse):
-            g = np.broadcast_to(arrays[0], (s, c, shape[0], n, *arrays[0].shape[LEAD + 2 :]))
-            if use.index is None:
-                out += np.einsum("scn,scwnk->scwk", weights, g)
-            else:
-                out[..., use.index] += np.matmul(g, weights[..., None])[..., 0]
-            continue
-        rows = arrays[0]
-        cols = np.moveaxis(arrays[1], LEAD + 1, LEAD) if isinstance(use, InputUse) else arrays[1]
-        axes = np.broadcast_shapes(rows.shape[LEAD + 2 :], cols.shape[LEAD + 2 :])
-        weighed = rows * weights.reshape(s, c, 1, n, *(1,) * (rows.ndim - LEAD - 2))
-        left = np.broadcast_to(weighed, (s, c, shape[0], n, *axes)).reshape(s, c, shape[0], -1)
-        right = np.broadcast_to(cols, (*cols.shape[:LEAD], shape[1], n, *axes))
-        right = right.reshape(*cols.shape[:LEAD], shape[1], -1)
-        out += np.matmul(left, np.swapaxes(right, -1, -2))
+        part = _part(use, arrays, weights, shape)
+        if out is None:
+            out = part
+        else:
+            out += part
     return out
+
+
+def _part(use: Use, arrays: Sequence[np.ndarray], weights: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    s, c, n = weights.shape
+    if isinstance(use, VectorUse):
+        g = np.broadcast_to(arrays[0], (s, c, shape[0], n, *arrays[0].shape[LEAD + 2 :]))
+        if use.index is None:
+            return np.asarray(np.einsum("scn,scwnk->scwk", weights, g))
+        out = np.zeros((s, c, *shape))
+        out[..., use.index] = np.matmul(g, weights[..., None])[..., 0]
+        return out
+    rows, cols = arrays
+    cols = np.moveaxis(cols, LEAD + 1, LEAD) if isinstance(use, InputUse) else cols
+    axes = np.broadcast_shapes(rows.shape[LEAD + 2 :], cols.shape[LEAD + 2 :])
+    weighed = rows * weights.reshape(s, c, 1, n, *(1,) * (rows.ndim - LEAD - 2))
+    left = np.broadcast_to(weighed, (s, c, shape[0], n, *axes)).reshape(s, c, shape[0], -1)
+    right = np.broadcast_to(cols, (*cols.shape[:LEAD], shape[1], n, *axes))
+    right = right.reshape(*cols.shape[:LEAD], shape[1], -1)
+    return np.matmul(left, np.swapaxes(right, -1, -2))

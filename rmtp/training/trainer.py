@@ -5,7 +5,8 @@ Parameters move in the coordinates omega of a parametrization; the arrays are th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +22,8 @@ from ..sample import generator, positive
 from .finite import Arrays, Ensemble, frozen
 from .losses import Loss, check_loss, squared
 from .optimisers import Discrete, Flow, GradientDescent, HeavyBall, Nesterov, check_times, rates_of, unknown
+
+GROUP = 1 << 25  # bytes of parameters that are trained together
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +112,8 @@ def train(
 
     Notes
     -----
-    float64. Members run together: one product of stacked matrices for each line of the program. Memory: three copies of all
-    parameters, and what is recorded.
+    float64. Members run together, one product of stacked matrices for each line of the program, in groups whose parameters
+    fit a cache. Memory: the parameters before and after, and what is recorded.
 
     Examples
     --------
@@ -149,8 +152,26 @@ def train(
     size = len(inputs) if batch_size is None else positive(batch_size, "batch_size")
     if size > len(inputs):
         raise BadParameter(f"batch_size={size} of {len(inputs)} samples", remedy=f"at most {len(inputs)}")
-    run = _Run(networks, inputs, tests, known, loss, optimiser, float(rate), parametrization)
-    return run.record(at, size, generator(rng))
+    (order,) = generator(rng).spawn(1)
+    one = sum(a[0].nbytes for a in networks.arrays.values())
+    group = max(1, GROUP // one)
+    parts = []
+    for start in range(0, len(networks), group):
+        part = networks.part(slice(start, start + group))
+        run = _Run(part, inputs, tests, known, loss, optimiser, float(rate), parametrization)
+        parts.append(run.record(at, size, deepcopy(order)))
+    return parts[0] if len(parts) == 1 else _joined(networks, parts)
+
+
+def _joined(networks: Ensemble, parts: Sequence[Training]) -> Training:
+    """Groups of members as one."""
+    train_out, test_out, loss = (
+        np.concatenate([getattr(p, name) for p in parts]) for name in ("train", "test", "loss")
+    )
+    movement = {name: np.concatenate([p.movement[name] for p in parts]) for name in networks.arrays}
+    arrays = {name: np.concatenate([p.ensemble.arrays[name] for p in parts]) for name in networks.arrays}
+    after = replace(networks, arrays=frozen(arrays))
+    return Training(parts[0].steps, train_out, test_out, loss, MappingProxyType(movement), after)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +200,7 @@ class _Run:
         first = self.networks.arrays
         metrics = self._metrics()
         arrays = {name: np.array(a) for name, a in first.items()}
-        velocity = {name: np.zeros_like(a) for name, a in first.items()}
+        velocity: dict[str, np.ndarray] = {}
         kept: dict[int, _Seen] = {}
         batches = _batches(len(self.x), size, rng)
         for k in progress(range(last + 1), f"training at n = {self.networks.width}"):
@@ -213,20 +234,20 @@ class _Run:
         beta = getattr(self.optimiser, "momentum", 0.0)
         seen: Arrays = arrays
         if isinstance(self.optimiser, Nesterov) and beta:
-            seen = {name: a + beta * velocity[name] for name, a in arrays.items()}
+            seen = {name: a + beta * velocity[name] if name in velocity else a for name, a in arrays.items()}
         x, y = self.x[rows], self.y[rows]
         share = len(self.x) / len(rows)
 
         def pull(f: np.ndarray, cut: slice) -> np.ndarray:
             gradient = self.loss.gradient(np.moveaxis(f, 1, -1), y[cut])
-            return np.asarray(-share * np.moveaxis(gradient, -1, 1))
+            return np.asarray(-self.rate * share * np.moveaxis(gradient, -1, 1))
 
         with np.errstate(over="ignore", invalid="ignore"):
             force = self.networks.descent(seen, x, pull, metrics)
-            for name, a in arrays.items():
-                velocity[name] *= beta
-                velocity[name] += self.rate * force[name]
-                np.add(a, velocity[name], out=a)
+            for name, step in force.items():
+                if beta:
+                    velocity[name] = step if name not in velocity else np.add(step, beta * velocity[name], out=step)
+                np.add(arrays[name], step, out=arrays[name])
 
     def _look(self, arrays: Arrays, first: Arrays, k: int) -> _Seen:
         now = replace(self.networks, arrays=arrays)
@@ -240,9 +261,10 @@ class _Run:
             )
         moved = {}
         for name, a in arrays.items():
-            axes = tuple(range(1, a.ndim))
-            norm = np.sqrt(np.sum(first[name] ** 2, axis=axes))
-            moved[name] = np.sqrt(np.sum((a - first[name]) ** 2, axis=axes)) / np.where(norm > 0, norm, 1.0)
+            gap = (a - first[name]).reshape(len(a), -1)
+            start = first[name].reshape(len(a), -1)
+            square, size = np.einsum("si,si->s", gap, gap), np.einsum("si,si->s", start, start)
+            moved[name] = np.sqrt(square / np.where(size > 0, size, 1.0))
         return _Seen(f, f_test, moved)
 
 
