@@ -1,6 +1,7 @@
 """One network of width 512 and its linearisation: outputs, weights, loss and their distance, with and without momentum.
 
-The linearised network is a linear model in the gradients of the real one at its random start; both take the same steps. Its outputs need the empirical tangent kernel only, its weights follow from them.
+The linearised network is a linear model in the gradients of the real one at its random start; both take the same steps. Its
+outputs need the empirical tangent kernel only, its weights follow from them.
 """
 
 import sys
