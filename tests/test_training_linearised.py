@@ -421,6 +421,37 @@ def test_a_kernel_is_no_better_than_its_error():
         model.flow(np.inf)
 
 
+@pytest.mark.parametrize("optimiser", [Flow(), GradientDescent(), HeavyBall(0.5), Nesterov(0.5)], ids=str)
+def test_the_error_bounds_what_a_perturbed_kernel_does(optimiser):
+    """50 random relative perturbations of 1e-7, all blocks: never beyond the stated error, and it is no idle bound."""
+    k, theta, y = random_kernels(11, 6, 4)
+    model = model_of(k, theta, y)
+    stated = from_kernels(rmtp.Kernel.of(theta[:6, :6], 1e-7, "perturbed"), theta[6:, :6], y)
+    rate, times = 0.3 * model.max_learning_rate(), [3, 300, np.inf]
+    path = stated.run(optimiser, times, rate)
+    rng, worst = np.random.default_rng(0), np.zeros(3)
+    for _ in range(50):
+        noise = 1e-7 * np.sign(rng.standard_normal(theta.shape))
+        moved = theta * (1 + np.triu(noise) + np.triu(noise, 1).T)
+        other = model_of(k, moved, y).run(optimiser, times, rate)
+        worst = np.maximum(worst, np.abs(other.mean - path.mean).max(axis=(1, 2)))
+    assert np.all(worst < path.error)
+    assert np.all(path.error < 300 * worst)
+    assert np.all(model_of(k, theta, y).run(optimiser, times, rate).error < 1e-12)
+
+
+def test_a_kernel_that_is_singular_to_its_digits_is_refused():
+    """An eigenvalue of 1e-9 where the error is 1e-10: what is divided by it in the end has no digit worth showing."""
+    theta = rmtp.Kernel.of(np.diag([1.0, 1.0, 1e-9]), 1e-10, "quadrature")
+    model = from_kernels(theta, np.full((1, 3), 1e-5), [1.0, -1.0, 1.0])
+    early = model.flow(100.0)
+    assert np.isclose(early.mean[0], 100 * 1e-5, rtol=1e-6)
+    for late in (1e8, np.inf):
+        with pytest.raises(NotPSD, match="uncertain") as caught:
+            model.flow([1.0, late])
+        assert "ridge" in caught.value.remedy
+
+
 # ---------------------------------------------------------------------------------------------
 # from a network
 

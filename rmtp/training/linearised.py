@@ -35,6 +35,8 @@ from .optimisers import (
 )
 from .trajectory import Spectrum, Trajectory
 
+_UNCERTAIN = 1e-3  # of the targets: no answer beyond
+
 
 @dataclass(frozen=True, eq=False)
 class Linearised:
@@ -53,6 +55,8 @@ class Linearised:
         Of training points (N, N), test with training points (M, N), test points (M, M) or their diagonal (M,).
     ridge : float
         Strength of ``ridge/2 |theta - theta_0|**2`` beside the loss.
+    error : float
+        Of the kernels of training points, relative to their entries, where they state one.
     initial : tuple of ndarray or None
         The mean of f_0 at training and test points, shaped like y; None: zero.
     inputs, train : arrays or None
@@ -156,7 +160,8 @@ class Linearised:
         BadParameter
             If a learning rate is beyond stability; the message names the bound.
         NotPSD
-            At infinite time, if the kernel is singular and targets or initial outputs are not constant where it is.
+            At infinite time, if the kernel is singular and there is something to learn in the directions where it is; at any
+            time, if the error of the kernel makes the outputs uncertain by more than a thousandth of the targets.
         AxisError
 
         Notes
@@ -178,7 +183,9 @@ class Linearised:
         found = [response(optimiser, s.values + self.ridge, at.reshape(-1), float(r)) for r in rates.reshape(-1)]
         shape = (*rates.shape, *at.shape, len(s.values))
         g, h = (np.stack(part).reshape(shape) for part in zip(*found, strict=True))
-        return Trajectory(s, optimiser, at, rates, self.ridge, g, h, self.start, self.inputs, self.train)
+        error = max(self.error, EPS) * float(s.values[-1]) * s.sensitivity(g)
+        self._check_digits(error)
+        return Trajectory(s, optimiser, at, rates, self.ridge, error, g, h, self.start, self.inputs, self.train)
 
     def flow(self, times: Any, learning_rate: Any = 1.0) -> Trajectory:
         """Gradient flow; see `run`.
@@ -278,6 +285,15 @@ class Linearised:
             return self.initial
         return np.zeros_like(self.y), np.zeros((len(self.ntk_test_train), *self.y.shape[1:]))
 
+    def _check_digits(self, error: np.ndarray) -> None:
+        size = float(np.abs(self.y - self.start[0]).max())
+        if np.any(error > _UNCERTAIN * size):
+            raise NotPSD(
+                f"the tangent kernel is too close to a singular one: its error of {max(self.error, EPS):.1g} makes outputs "
+                f"uncertain by {float(error.max()):.2g}",
+                remedy="a shorter time, ridge= above 0, or drop inputs that (nearly) repeat",
+            )
+
     def _check_end(self) -> None:
         """At infinite time a mode of eigenvalue 0 never moves; then the end is one only if there is nothing to learn in it."""
         s = self.spectrum
@@ -358,7 +374,8 @@ def from_kernels(
             _block(initial[0], "initial outputs at training points", targets.shape),
             _block(test, "initial outputs at test points", (len(cross), *targets.shape[1:])),
         )
-    error = max((part.error for part in (ntk_train,) if isinstance(part, Kernel)), default=0.0)
+    kernels = (ntk_train, *(() if nngp is None else nngp[:1]))
+    error = max((part.error for part in kernels if isinstance(part, Kernel)), default=0.0)
     return Linearised(theta, cross, targets, k, float(ridge), first, error)
 
 

@@ -39,6 +39,16 @@ class Spectrum:
     start: np.ndarray
     nngp: tuple[np.ndarray, np.ndarray, np.ndarray] | None
 
+    def sensitivity(self, g: np.ndarray) -> np.ndarray:
+        """How far mean outputs move when the kernel does, per unit of its norm, to first order (..).
+
+        Law: ``|d mean| <= |d Theta| |g (y - f_0)| (1 + |Theta(x, X) g|)``; exact as a bound for g = 1/lambda.
+        """
+        flat = g.reshape(-1, len(self.values))
+        pulled = np.sqrt(flat**2 @ _columns(self.y - self.start) ** 2).max(axis=1)
+        weights = np.sqrt(flat**2 @ (self.cross**2).T).max(axis=1, initial=1.0)
+        return np.asarray((pulled * (1 + weights)).reshape(g.shape[:-1]))
+
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
@@ -50,6 +60,8 @@ class Trajectory:
     Attributes
     ----------
     times, learning_rate : ndarray
+    error : ndarray (..)
+        Absolute, of mean outputs, to first order: what the error that the tangent kernel states (at least its rounding) can do.
     g, h : ndarray (.., N)
         The filters of the eigenmodes; see `rmtp.training.response`.
 
@@ -67,6 +79,7 @@ class Trajectory:
     times: np.ndarray
     learning_rate: np.ndarray
     ridge: float
+    error: np.ndarray
     g: np.ndarray
     h: np.ndarray
     initial: tuple[np.ndarray, np.ndarray]
