@@ -355,6 +355,7 @@ def from_kernels(
     array([ 0.8647, -0.6321])
     """
     theta = symmetric(ntk_train, "ntk_train")
+    theta = (theta + theta.T) / 2
     size = len(theta)
     cross = np.zeros((0, size)) if ntk_test_train is None else _block(ntk_test_train, "ntk_test_train", (None, size))
     targets = targets_of(y, size)

@@ -295,14 +295,14 @@ def _through(left: np.ndarray, shares: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def drawn_shape(f: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
-    """An array with the last axes given, and up to three axes of draws before them.
+    """An array with the last axes given, and any axes of draws before them.
 
     Examples
     --------
     >>> drawn_shape([[1, 2], [3, 4], [5, 6]], (2,), "f").shape
     (3, 2)
     """
-    out = numbers(f, what, tuple(range(len(shape), len(shape) + 4)))
-    if out.shape[out.ndim - len(shape) :] != shape:
+    out = numbers(f, what, tuple(range(32)))
+    if out.ndim < len(shape) or out.shape[out.ndim - len(shape) :] != shape:
         raise AxisError(f"{what} of shape {out.shape}", remedy=f"last axes {shape}, draws before them")
     return out
