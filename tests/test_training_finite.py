@@ -92,11 +92,11 @@ def many_of(many):
 def test_chunks_change_nothing(net, X, monkeypatch):
     many = ensemble(net, 12, 2, 0, X.shape[1:])
     y = np.linspace(-1, 1, len(X))
-    whole = train(many, X, y, HeavyBall(0.5), 3, 1e-4)
+    whole = train(many, X, y, HeavyBall(0.5), 3, 1e-4, batch_size=2, rng=1)
     per_input = evaluate.bytes_per_input(many.architecture.backward, many.width)
-    monkeypatch.setattr(training.finite, "MEMORY", 2 * 2 * per_input)
+    monkeypatch.setattr(training.finite, "MEMORY", 2 * per_input)
     monkeypatch.setattr(trainer, "GROUP", 1)
-    cut = train(many, X, y, HeavyBall(0.5), 3, 1e-4)
+    cut = train(many, X, y, HeavyBall(0.5), 3, 1e-4, batch_size=2, rng=1)
     np.testing.assert_allclose(cut.train, whole.train, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(cut.ensemble.forward(X), whole.ensemble.forward(X), rtol=1e-10, atol=1e-12)
     for name, moved in whole.movement.items():

@@ -176,6 +176,15 @@ def exact(optimiser, lam, time, rate):
     return (1 - (left * a**time + (first - left) * b**time).real) / lam
 
 
+@pytest.mark.parametrize("optimiser", [Flow(), *DISCRETE], ids=str)
+def test_a_mode_of_eigenvalue_zero_never_moves(optimiser):
+    g, h = response(optimiser, [0.0, 0.5], [0, 7, np.inf], 0.1)
+    assert np.array_equal(h[:, 0], [1, 1, 1])
+    assert np.array_equal(g[[0, 2], 0], [0, 0])
+    assert np.isclose(g[1, 0], response(optimiser, [1e-13], [7], 0.1)[0][0, 0], rtol=1e-10)
+    assert (g[2, 1], h[2, 1]) == (2.0, 0.0)
+
+
 def test_steps_in_rational_numbers():
     """Binary fractions within 53 bits: floats are exact, so the filters equal the recursion in rationals."""
     rate, beta, lam = Fraction(1, 4), Fraction(1, 2), Fraction(3)
@@ -298,6 +307,8 @@ def test_a_given_initial_function_moves_by_the_same_map(data):
             known = moved @ np.concatenate([f[d], f_test[d]]) + pulled @ y
             assert np.allclose(train_out[d, index], known[:9], atol=1e-12)
             assert np.allclose(test_out[d, index], known[9:], atol=1e-12)
+    again = model_of(k, theta, y, 0.1, initial=(np.ones_like(y), np.full((5, 2), 2.0))).sample_initial(4, 1)
+    assert np.allclose(again[0], f + 1, atol=1e-14) and np.allclose(again[1], f_test + 2, atol=1e-14)
     shifted = model_of(k, theta, y, 0.1, initial=(f[0], f_test[0])).gradient_descent([0, 5, 40], rate)
     assert np.allclose(shifted.mean, test_out[0], atol=1e-12)
     assert np.allclose(shifted.train_mean, train_out[0], atol=1e-12)
