@@ -293,6 +293,15 @@ def test_small_rates_follow_the_linearisation():
     assert 80 < gaps[0] / gaps[1] < 125
 
 
+@pytest.mark.parametrize("parametrization", ["yang", "standard"])
+def test_linearisations_are_in_the_coordinates_of_a_parametrization(parametrization):
+    network, y, rate = networks.init(mlp, 9, 0, (3,)), np.linspace(-1, 1, 5), 1e-5
+    step = linearise(network, VECTORS, y, parametrization=parametrization).gradient_descent(1, rate)
+    real = train(stacked([network]), VECTORS, y, GradientDescent(), 1, rate, parametrization=parametrization)
+    start = network.forward(VECTORS)
+    np.testing.assert_allclose(step.train_mean - start, real.train[0] - start, rtol=2e-3)
+
+
 def slope(widths, values):
     """Of log mean against log width, and its standard error, from (width, members) values."""
     logs = np.log([v.mean() for v in values])

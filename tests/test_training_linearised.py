@@ -74,6 +74,13 @@ def check_law(path, index, moved, pulled, k, y, tol=1e-12):
     assert np.isclose(path.loss_of_mean[index], np.sum(residual**2) / 2, rtol=1e-9, atol=tol)
     expected = np.sum(residual**2) / 2 + y.shape[1] * np.trace(law[:n, :n]) / 2
     assert np.isclose(path.loss[index], expected, rtol=1e-9, atol=tol)
+    # per mode: the residual along one eigenvector of the tangent kernel
+    vectors = path.spectrum.vectors
+    along = np.sum((vectors.T @ residual) ** 2, axis=1) + y.shape[1] * np.diag(vectors.T @ law[:n, :n] @ vectors)
+    assert np.allclose(path.loss_by_mode[index], along / 2, rtol=1e-8, atol=tol)
+    one = path.at(index)
+    assert np.allclose(one.variance, path.variance[index], atol=1e-13)
+    assert np.allclose(one.mean, path.mean[index], atol=1e-13)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -488,7 +495,7 @@ def test_bands_are_drawn_over_a_line():
     lines = [line for line in ax.lines if line.get_label().endswith("mean")]
     assert [line.get_label() for line in lines] == ["step = 1: mean", "step = 10: mean"]
     for line, mean in zip(lines, path.mean):
-        assert np.array_equal(line.get_ydata(), mean)
+        assert np.allclose(line.get_ydata(), mean, atol=1e-13)
     assert ax.get_xlabel() == "input x"
 
 

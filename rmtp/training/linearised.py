@@ -399,7 +399,8 @@ def linearised(
     x, x_test : array (N, \\*shape of one input), (M, \\*shape of one input)
     y : array (N,) or (N, C)
     ridge : float
-    parametrization : {"ntk", "yang"}
+    parametrization : {"ntk", "yang", "standard", "mup"}
+        What is trained; see ``rmtp.ntk``.
     covariance : bool
         False: variances at test points only, without the kernel of all their pairs.
 
@@ -439,10 +440,18 @@ def linearised(
     return replace(made, inputs=tests, train=(inputs, targets))
 
 
-def linearise(network: FiniteNetwork, x: Any, y: Any, x_test: Any = None, *, ridge: float = 0.0) -> Linearised:
+def linearise(
+    network: FiniteNetwork,
+    x: Any,
+    y: Any,
+    x_test: Any = None,
+    *,
+    ridge: float = 0.0,
+    parametrization: str = "ntk",
+) -> Linearised:
     """One network of finite width, to first order in its parameters around where they are.
 
-    Law: ``f_lin(x, theta) = f(x, theta_0) + grad f(x, theta_0) . (theta - theta_0)``, in the NTK parametrization.
+    Law: ``f_lin(x, theta) = f(x, theta_0) + grad f(x, theta_0) . (theta - theta_0)``.
 
     Parameters
     ----------
@@ -450,6 +459,7 @@ def linearise(network: FiniteNetwork, x: Any, y: Any, x_test: Any = None, *, rid
     x, x_test : array (N, \\*shape of one input), (M, \\*shape of one input)
     y : array (N,)
     ridge : float
+    parametrization : {"ntk", "yang", "standard", "mup"}
 
     Returns
     -------
@@ -472,10 +482,11 @@ def linearise(network: FiniteNetwork, x: Any, y: Any, x_test: Any = None, *, rid
     """
     inputs = batch(x, "x")
     tests = None if x_test is None else batch(x_test, "x_test")
-    cross = None if tests is None else network.ntk(tests, inputs)
+    cross = None if tests is None else network.ntk(tests, inputs, parametrization=parametrization)
     first = network.forward(inputs), None if tests is None else network.forward(tests)
     targets = numbers(y, "y", (1,))
-    made = from_kernels(network.ntk(inputs), cross, targets, ridge=ridge, initial=first)
+    own = network.ntk(inputs, parametrization=parametrization)
+    made = from_kernels(own, cross, targets, ridge=ridge, initial=first)
     return replace(made, inputs=tests, train=(inputs, targets))
 
 

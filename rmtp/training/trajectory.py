@@ -156,27 +156,26 @@ class Trajectory:
     # -- covariances ------------------------------------------------------------------------------
 
     @cached_property
-    def _second(self) -> tuple[np.ndarray | None, np.ndarray]:
-        s, (k, cross, test) = self.spectrum, self._nngp
-        found = [ensemble_covariance(s.cross * g, k, cross, test) for g in self.g.reshape(-1, len(s.values))]
-        lead = self.g.shape[:-1]
-        variance = np.stack([v for _, v in found]).reshape(*lead, len(s.cross))
-        full = [c for c, _ in found if c is not None]
-        return (np.stack(full).reshape(*lead, *test.shape) if full else None), variance
-
-    @property
     def covariance(self) -> np.ndarray:
         """Of the outputs at test points (.., M, M); the same for each of C outputs."""
-        found = self._second[0]
-        if found is None:
+        test = self._nngp[2]
+        if test.ndim == 1:
             raise BadParameter("covariances of test points of which only variances are known",
                                remedy="the kernel of all pairs of test points")  # fmt: skip
-        return found
+        found = [self._spread(index, test)[0] for index in np.ndindex(*self.g.shape[:-1])]
+        return np.array(found, dtype=float).reshape(*self.g.shape[:-1], *test.shape)
 
-    @property
+    @cached_property
     def variance(self) -> np.ndarray:
-        """At test points (.., M)."""
-        return self._second[1]
+        """At test points (.., M); much less work than covariances of many test points at many times."""
+        test = self._nngp[2]
+        own = test if test.ndim == 1 else np.diag(test)
+        found = [self._spread(index, own)[1] for index in np.ndindex(*self.g.shape[:-1])]
+        return np.stack(found).reshape(*self.g.shape[:-1], len(own))
+
+    def _spread(self, index: tuple[int, ...], test: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+        k, cross, _ = self._nngp
+        return ensemble_covariance(self.spectrum.cross * self.g[index], k, cross, test)
 
     @property
     def std(self) -> np.ndarray:
@@ -208,10 +207,17 @@ class Trajectory:
         return np.asarray(self.kept**2 @ square.sum(axis=-1) / 2)
 
     @property
+    def loss_by_mode(self) -> np.ndarray:
+        """The share of each eigenmode in `loss` (.., N)."""
+        s = self.spectrum
+        square = _columns(s.y - s.start) ** 2
+        spread = np.diag(self._nngp[0]) * square.shape[1]
+        return np.asarray(self.kept**2 * (square.sum(axis=-1) + spread) / 2)
+
+    @property
     def loss(self) -> np.ndarray:
         """The mean over initialisations of ``1/2 sum (f - y)**2`` over training points and outputs, (..)."""
-        spread = np.diag(self._nngp[0]) * _columns(self.spectrum.y).shape[1]
-        return np.asarray(self.loss_of_mean + self.kept**2 @ spread / 2)
+        return np.asarray(self.loss_by_mode.sum(axis=-1))
 
     def test_loss(self, y: Any) -> np.ndarray:
         """The mean over initialisations of ``1/2 sum (f - y)**2`` over test points, (..), for test targets y (M,) or (M, C)."""
@@ -235,11 +241,12 @@ class Trajectory:
         """
         if len(index) != self.g.ndim - 1:
             raise AxisError(f"the index {index} into axes {self.g.shape[:-1]}", remedy="one number per axis")
+        s = self.spectrum
+        mean = self.initial[1] + _through(s.cross, self.g[index], s.y - s.start)
         covariance, variance = None, None
-        if self.spectrum.nngp is not None:
-            all_pairs, variances = self._second
-            covariance, variance = None if all_pairs is None else all_pairs[index], variances[index]
-        return Prediction(self.mean[index], covariance, variance, None, self.ridge, 0.0, self.inputs, self.train)
+        if s.nngp is not None:
+            covariance, variance = self._spread(index, s.nngp[2])
+        return Prediction(mean, covariance, variance, None, self.ridge, 0.0, self.inputs, self.train)
 
     def plot(self, x: Any = None, ax: Any = None, *, output: int = 0) -> Any:
         """Mean and band of two standard deviations at every time, over inputs on a line; returns the Axes.
