@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.special import erf
-from test_networks_finite import SEQUENCES, VECTORS, ZOO, meanpool, mlp
+from test_networks_finite import SEQUENCES, VECTORS, ZOO, meanpool, mlp, tied_meanpool
 
 import rmtp
 from rmtp import networks, training
@@ -281,6 +281,73 @@ def test_a_linearised_network_is_one_whose_gradient_is_frozen(optimiser):
     np.testing.assert_allclose(general.test, path.mean, atol=1e-11)
 
 
+@pytest.mark.parametrize("parametrization", ["ntk", "yang"])
+@zoo
+def test_kernels_of_coupled_outputs_are_their_first_steps(net, X, parametrization):
+    """A tiny step on a linear loss, whose gradient is a weight per sample and output, is the kernel times these weights."""
+    outputs = 2 if net not in (meanpool, tied_meanpool) else 1
+    many = ensemble(net, 12, 2, 1, X.shape[1:], outputs=outputs)
+    weights = np.random.default_rng(0).standard_normal((len(X), outputs))
+    tests = 0.7 * X[:2]
+    kernel, cross = (many.ntk(*at, parametrization=parametrization) for at in ((X,), (tests, X)))
+    assert kernel.shape == (2, len(X), outputs, len(X), outputs)
+    np.testing.assert_allclose(kernel, kernel.transpose(0, 3, 4, 1, 2), rtol=1e-10, atol=1e-12)
+    pulled = Loss(lambda f, y: -np.sum(f * y, axis=-1), lambda f, y: -y + 0 * f)
+    rate, options = 1e-6, {"loss": pulled, "x_test": tests, "parametrization": parametrization}
+    sides = [train(many, X, s * weights, GradientDescent(), 1, rate, **options) for s in (1, -1)]
+    for k, found in ((kernel, [s.train for s in sides]), (cross, [s.test for s in sides])):
+        slope = (found[0] - found[1]) / (2 * rate)
+        factor = 1 if many.architecture.random_readout else many.width
+        known = np.einsum("sicjd,jd->sic", k, weights) / factor
+        np.testing.assert_allclose(slope, known, rtol=1e-6, atol=1e-6 * np.abs(known).max())
+
+
+@pytest.mark.parametrize("optimiser", DISCRETE, ids=str)
+def test_a_linearised_network_of_three_classes(optimiser):
+    """Explicit steps in the space of all parameters, gradients by differences, squared error and cross-entropy."""
+    many = ensemble(mlp, 7, 1, 3, (3,), outputs=3)
+    y, tests = class_targets([0, 1, 2, 1, 0]), VECTORS[:2] + 0.3
+    names = list(many.arrays)
+
+    def gradients(x):
+        columns = []
+        for name in names:
+            scale = float(np.ravel(many.metrics("ntk")[name])[0]) ** 0.5
+            for index in np.ndindex(many.arrays[name].shape):
+                sides = []
+                for sign in (1, -1):
+                    moved = many.arrays[name].copy()
+                    moved[index] += sign * 1e-5 * scale
+                    sides.append(replace(many, arrays={**many.arrays, name: moved}).forward(x)[0])
+                columns.append((sides[0] - sides[1]) / 2e-5)
+        return np.stack(columns, axis=-1)  # (N, C, P)
+
+    J, J_test = gradients(VECTORS), gradients(tests)
+    model = linearise(many, VECTORS, y, tests)
+    rate, beta = 0.5 * model.max_learning_rate(optimiser), getattr(optimiser, "momentum", 0.0)
+    for loss in (squared, softmax_cross_entropy):
+        omega = np.zeros(J.shape[-1])
+        v = np.zeros_like(omega)
+        for _ in range(15):
+            seen = omega + beta * v if isinstance(optimiser, Nesterov) else omega
+            v = beta * v - rate * np.einsum("ncp,nc->p", J, loss.gradient(many.forward(VECTORS)[0] + J @ seen, y))
+            omega = omega + v
+        path = evolve(model, loss, optimiser, [0, 15], rate)
+        np.testing.assert_allclose(path.train[1], many.forward(VECTORS)[0] + J @ omega, atol=1e-7)
+        np.testing.assert_allclose(path.test[1], many.forward(tests)[0] + J_test @ omega, atol=1e-7)
+        if loss is squared:
+            closed = model.run(optimiser, [0, 15], rate)
+            np.testing.assert_allclose(closed.train_mean, path.train, atol=1e-11)
+            np.testing.assert_allclose(closed.mean, path.test, atol=1e-11)
+            np.testing.assert_allclose(closed.dual, path.dual, atol=1e-11)
+            np.testing.assert_allclose(closed.loss_of_mean, path.loss, atol=1e-11)
+            draws = many.forward(VECTORS) + 1, many.forward(tests) + 1
+            again = closed.outputs(*draws)
+            known = evolve(model, loss, optimiser, [0, 15], rate, initial=draws)
+            np.testing.assert_allclose(again[0], known.train, atol=1e-11)
+            np.testing.assert_allclose(again[1], known.test, atol=1e-11)
+
+
 def test_small_rates_follow_the_linearisation():
     """For one small step the two agree to second order in the rate: a tenth of the rate, a hundredth of the gap."""
     network = networks.init(erf_net, 30, 0, (3,))
@@ -431,6 +498,7 @@ REFUSED = {
     "no members": (lambda: ensemble(mlp, 6, 0, 0, (3,)), BadParameter, "positive"),
     "outputs of an average": (lambda: ensemble(meanpool, 6, 1, 0, (3,), outputs=2), BadParameter, "readout"),
     "a member of two outputs": (lambda: TWO.member(0), BadParameter, "outputs=None"),
+    "a linearisation of two": (lambda: linearise(MANY, VECTORS, Y5), BadParameter, "one at a time"),
     "no such member": (lambda: MANY.member(2), BadParameter, "index"),
     "two architectures": (lambda: stacked([MANY.member(0), OTHER.member(0)]), BadParameter, "one network"),
     "sequences": (lambda: MANY.forward(SEQUENCES), AxisError, "(3,)"),

@@ -539,6 +539,17 @@ REFUSED = {
         AxisError,
         "last axes",
     ),
+    "coupled kernel of another shape": (
+        lambda: from_kernels(np.ones((2, 3, 2, 2)), None, np.ones((2, 3))),
+        AxisError,
+        "(N, C, N, C)",
+    ),
+    "targets of other outputs": (lambda: from_kernels(np.ones((2, 3, 2, 3)), None, np.ones((2, 2))), AxisError, "y of"),
+    "NNGP of coupled outputs": (
+        lambda: from_kernels(np.ones((2, 3, 2, 3)), None, np.ones((2, 3)), nngp=NNGP2),
+        BadParameter,
+        "coupled",
+    ),
     "an index too many": (lambda: from_kernels(K2, C2, Y2, nngp=NNGP2).flow(1.0).at(0), AxisError, "index"),
     "band in two dimensions": (
         lambda: from_kernels(K2, C2, Y2, nngp=NNGP2).flow(1.0).plot([[1.0, 2.0]]),

@@ -2,8 +2,9 @@
 
 from .dynamics import Path, evolve
 from .finite import Ensemble, ensemble, stacked
-from .linearised import Linearised, from_kernels, linearise, linearised
+from .linearised import from_kernels, linearise, linearised
 from .losses import Loss, class_targets, huber, logistic, softmax_cross_entropy, squared
+from .model import Linearised
 from .optimisers import Flow, GradientDescent, HeavyBall, Nesterov, response
 from .trainer import Training, train
 from .trajectory import Trajectory

@@ -13,8 +13,8 @@ import numpy as np
 
 from ..errors import AxisError, BadParameter, BudgetExceeded, DivergentExpectation
 from ..progress import progress
-from .linearised import Linearised
 from .losses import Loss, check_loss
+from .model import Linearised
 from .optimisers import Discrete, Flow, GradientDescent, HeavyBall, Nesterov, Optimiser, check_times, rates_of, unknown
 from .trajectory import drawn_shape
 
@@ -154,7 +154,7 @@ class _Problem:
         first = model.start if initial is None else initial
         if not isinstance(first, tuple | list) or len(first) != 2:
             raise BadParameter("initial= is not a pair", remedy="(f_0 at training points, f_0 at test points)")
-        shape, tests = model.y.shape, len(model.ntk_test_train)
+        shape, tests = model.y.shape, len(model.start[1])
         f = drawn_shape(first[0], shape, "initial outputs at training points")
         draws = f.shape[: f.ndim - len(shape)]
         empty = np.zeros((*draws, tests, *shape[1:])) if first[1] is None and not tests else first[1]
@@ -172,12 +172,12 @@ class _Problem:
         return -self.loss.gradient(self.outputs(a), self.y) - self.model.ridge * a
 
     def outputs(self, a: np.ndarray) -> np.ndarray:
-        return self.start + self.model.ntk @ a
+        return self.start + self.model.act(a)[0]
 
     def path(self, at: np.ndarray, states: np.ndarray, error: float) -> Path:
         """From states (T, D, N, C)."""
-        train = self.start + self.model.ntk @ states
-        test = self.start_test + self.model.ntk_test_train @ states
+        moved, moved_test = self.model.act(states)
+        train, test = self.start + moved, self.start_test + moved_test
         with np.errstate(over="ignore", invalid="ignore"):
             loss = np.sum(self.loss.value(train, self.y), axis=-1)
         if not np.all(np.isfinite(loss)):
@@ -220,9 +220,7 @@ def _flow(problem: _Problem, times: np.ndarray, rate: float, rtol: float, budget
         raise BadParameter(f"rtol={rtol!r}", remedy="between 1e-13 and 1e-2")
     fine = _solve(problem, times, rate, rtol, budget)
     rough = _solve(problem, times, rate, min(_LOOSER * rtol, 1e-2), budget)
-    model = problem.model
-    gap = fine - rough
-    error = max(float(np.abs(k @ gap).max(initial=0.0)) for k in (model.ntk, model.ntk_test_train))
+    error = max(float(np.abs(gap).max(initial=0.0)) for gap in problem.model.act(fine - rough))
     return fine, error
 
 

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from ..backprop import use_handles
 from ..errors import AxisError, BadParameter
 from ..instructions import InputMatrix, RandomMatrix
+from ..kernels.tangent import bias_metric, check_parametrization
 from ..networks.evaluate import bytes_per_input
 from ..networks.finite import FiniteNetwork, drawn
 from ..networks.network import batch
-from ..networks.trained import OUTPUT_BIAS, Architecture, architecture
+from ..networks.tangents import Tangent, products, tangent
+from ..networks.trained import OUTPUT_BIAS, Architecture, architecture, finite_metric
 from ..progress import progress
 from ..sample import draw, generator, positive
 from .stack import run_stack, total
@@ -117,9 +120,32 @@ class Ensemble:
         data = {key: a[k, 0] for key, a in self._data.items()}
         return FiniteNetwork(self.architecture, self.width, MappingProxyType(parameters), data)
 
-    def ntk(self, X1: Any, X2: Any = None) -> np.ndarray:
-        """The empirical tangent kernels (members, N1, N2) of networks with one output; see `FiniteNetwork.ntk`."""
-        return np.stack([self.member(k).ntk(X1, X2) for k in progress(range(len(self)), "kernels")])
+    def ntk(self, X1: Any, X2: Any = None, *, parametrization: str = "ntk") -> np.ndarray:
+        """The empirical tangent kernels; see `FiniteNetwork.ntk`.
+
+        Returns
+        -------
+        ndarray (members, N1, N2), or (members, N1, C, N2, C) with C outputs
+            Outputs are coupled by the body that they share, less and less as the width grows.
+
+        Examples
+        --------
+        >>> import numpy as np, rmtp
+        >>> net = lambda x: rmtp.readout(np.tanh(rmtp.networks.dense(x, rmtp.Dim("n"))))
+        >>> many = rmtp.training.ensemble(net, 4000, 1, 0, (2,), outputs=2)
+        >>> kernel = many.ntk([[1.0, 0.0]])[0, 0, :, 0]
+        >>> bool(np.allclose(kernel, rmtp.ntk(net, [[1.0, 0.0]])[0, 0] * np.eye(2), atol=0.05))
+        True
+        """
+        if self.outputs is None:
+            members = progress(range(len(self)), "kernels")
+            return np.stack([self.member(k).ntk(X1, X2, parametrization=parametrization) for k in members])
+        check_parametrization(parametrization)
+        first = self.inputs(X1, "X1")
+        second = first if X2 is None else self.inputs(X2, "X2")
+        return np.stack(
+            [self._coupled(k, first, second, parametrization) for k in progress(range(len(self)), "kernels")]
+        )
 
     # -- parts ------------------------------------------------------------------------------------
 
@@ -163,6 +189,58 @@ class Ensemble:
         """(members, C, N)."""
         average = run_stack(self.architecture.forward, self._drawn(arrays), x)[0]
         return np.asarray(self._scale * average + arrays.get(OUTPUT_BIAS, 0.0))
+
+    def _coupled(self, k: int, first: np.ndarray, second: np.ndarray, parametrization: str) -> np.ndarray:
+        """The kernel of all outputs of one member."""
+        made, c = self.architecture, self.outputs or 1
+        metrics = self.metrics(parametrization)
+        out = np.zeros((len(first), c, len(second), c))
+        one = self.part(slice(k, k + 1))
+        for rows in one._chunks(first):
+            left = one._tangents(first[rows])
+            for cols in one._chunks(second):
+                right = one._tangents(second[cols])
+                n1, n2 = len(first[rows]), len(second[cols])
+                for name in made.trained:
+                    found = products(left[name], right[name], metrics[name] / self.width)
+                    if name in self.heads:
+                        out[rows, :, cols] += np.einsum("ij,cd->icjd", found, np.eye(c))
+                    else:
+                        out[rows, :, cols] += found.reshape(c, n1, c, n2).transpose(1, 0, 3, 2)
+        if OUTPUT_BIAS in self.arrays:
+            out += metrics[OUTPUT_BIAS] * np.eye(c)[None, :, None, :]
+        return out
+
+    def _tangents(self, x: np.ndarray) -> dict[str, Tangent]:
+        """n times the gradients of the averages of one member: of the readout for x, of the body for all outputs and x."""
+        made, c = self.architecture, self.outputs or 1
+        uses = made.uses(run_stack(made.backward, self._drawn(self.arrays), x))
+        out = {}
+        for name, source in made.trained.items():
+            count = 1 if name in self.heads else c
+            flat = [
+                (use, [_merged(a, h.dim is not None, count, len(x)) for h, a in zip(use_handles(use), values)])
+                for use, values in uses.get(id(source), [])
+            ]
+            rows, cols = self.arrays[name].shape[2:]
+            out[name] = tangent(flat, count * len(x), (rows, cols))
+        return out
+
+    def metrics(self, parametrization: str) -> dict[str, Any]:
+        """Name -> M M.T for the map M from omega to the array that the network multiplies with.
+
+        Examples
+        --------
+        >>> import rmtp
+        >>> net = lambda x: rmtp.readout(rmtp.networks.dense(x, rmtp.Dim("n"), 3, name="U"))
+        >>> rmtp.training.ensemble(net, 10, 1, 0, (4,)).metrics("ntk")["U"]  # 3**2 / 4
+        2.25
+        """
+        made = self.architecture
+        out: dict[str, Any] = {n: finite_metric(made, s, self.width, parametrization) for n, s in made.trained.items()}
+        if OUTPUT_BIAS in self.arrays:
+            out[OUTPUT_BIAS] = float(bias_metric(made.bias_variance, parametrization))
+        return out
 
     def descent(
         self, arrays: Arrays, x: np.ndarray, pull: Callable[[np.ndarray, slice], np.ndarray], metrics: Mapping[str, Any]
@@ -213,6 +291,15 @@ class Ensemble:
             if OUTPUT_BIAS in arrays:
                 _add(out, OUTPUT_BIAS, metrics[OUTPUT_BIAS] * weights.sum(axis=-1, keepdims=True))
         return {name: g if np.ndim(metrics[name]) == 0 else g @ metrics[name] for name, g in out.items()}
+
+
+def _merged(array: np.ndarray, vector: bool, outputs: int, inputs: int) -> np.ndarray:
+    """(1, C, [width,] N, ..) of one member as (width, C N, ..) or (C N, ..): outputs are so many more inputs."""
+    at = 2 if vector else 1  # of the inputs, without the members
+    one = array[0]
+    shape = (outputs, *one.shape[1:at], inputs, *one.shape[at + 1 :])
+    moved = np.moveaxis(np.broadcast_to(one, shape), 0, at - 1)
+    return moved.reshape(*shape[1:at], outputs * inputs, *shape[at + 1 :])
 
 
 def _add(out: dict[str, np.ndarray], name: str, part: np.ndarray | None) -> None:

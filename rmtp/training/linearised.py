@@ -1,316 +1,21 @@
-"""Training of wide networks on the squared error, exactly: a linear model in function space, one eigendecomposition.
-
-Everything is about the loss ``1/2 sum over samples and outputs of (f - y)**2``, a *sum*. For the mean over N samples divide the
-learning rate by N; for the mean over samples and C outputs without the 1/2 (mean squared error), multiply it by 2/(N C); for
-half of that, by 1/(N C).
-"""
+"""Linear models of training, from networks and from kernels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy import linalg
 
-from ..errors import AxisError, BadParameter, NotPSD
+from ..errors import AxisError, BadParameter
 from ..kernels.api import Kernel, nngp, nngp_ntk
-from ..likelihood import EPS, numbers, symmetric, targets_of
+from ..likelihood import numbers, symmetric, targets_of
 from ..networks.finite import FiniteNetwork
 from ..networks.network import batch
 from ..regression import kernel_diagonal
-from ..sample import generator, positive
-from .optimisers import (
-    Flow,
-    GradientDescent,
-    HeavyBall,
-    Nesterov,
-    Optimiser,
-    bound,
-    check_rate,
-    check_times,
-    response,
-)
-from .trajectory import Spectrum, Trajectory
-
-_UNCERTAIN = 1e-3  # of the targets: no answer beyond
-
-
-@dataclass(frozen=True, eq=False)
-class Linearised:
-    """A wide network as the linear model that training makes of it. Build it with `linearised` or `from_kernels`.
-
-    Law: ``f_t = f_0 + Theta(., X) a_t``, where a follows the residual ``y - f_t(X)`` as an optimiser does; f_0 is Gaussian with
-    the NNGP covariance.
-
-    Attributes
-    ----------
-    ntk : ndarray (N, N)
-    ntk_test_train : ndarray (M, N)
-    y : ndarray (N,) or (N, C)
-        C outputs that share the kernel.
-    nngp : tuple of ndarray or None
-        Of training points (N, N), test with training points (M, N), test points (M, M) or their diagonal (M,).
-    ridge : float
-        Strength of ``ridge/2 |theta - theta_0|**2`` beside the loss.
-    error : float
-        Of the kernels of training points, relative to their entries, where they state one.
-    initial : tuple of ndarray or None
-        The mean of f_0 at training and test points, shaped like y; None: zero.
-    inputs, train : arrays or None
-        Test inputs; training inputs and targets, where they are known.
-
-    Examples
-    --------
-    >>> model = from_kernels([[2.0]], [[1.0]], [3.0], nngp=([[1.0]], [[0.5]], [[1.0]]))
-    >>> end = model.flow(np.inf)
-    >>> end.mean, end.variance
-    (array([1.5]), array([0.75]))
-    """
-
-    ntk: np.ndarray
-    ntk_test_train: np.ndarray
-    y: np.ndarray
-    nngp: tuple[np.ndarray, np.ndarray, np.ndarray] | None
-    ridge: float
-    initial: tuple[np.ndarray, np.ndarray] | None
-    error: float
-    inputs: np.ndarray | None = None
-    train: tuple[np.ndarray, np.ndarray] | None = None
-
-    # -- the spectrum -----------------------------------------------------------------------------
-
-    @cached_property
-    def spectrum(self) -> Spectrum:
-        """The eigendecomposition of the tangent kernel, made once, and all blocks in its basis."""
-        values, vectors = linalg.eigh(self.ntk, driver="evd", check_finite=False)
-        size = float(max(abs(values[0]), abs(values[-1])))
-        floor = max(len(values) * EPS, self.error) * size
-        if values[0] < -floor:
-            raise NotPSD(
-                f"the tangent kernel of {len(values)} training points has the eigenvalue {values[0]:.3g}; its largest is "
-                f"{values[-1]:.3g}",
-                remedy="a kernel: tangent kernels are positive semi-definite",
-            )
-        values = np.where(values > floor, values, 0.0)
-        y = vectors.T @ self.y
-        start = np.zeros_like(y) if self.initial is None else vectors.T @ self.initial[0]
-        k = None
-        if self.nngp is not None:
-            k = vectors.T @ self.nngp[0] @ vectors, self.nngp[1] @ vectors, self.nngp[2]
-        return Spectrum(values, vectors, self.ntk_test_train @ vectors, y, start, k)
-
-    @property
-    def eigenvalues(self) -> np.ndarray:
-        """Of the tangent kernel, ascending (N,); below its own error they are 0."""
-        return self.spectrum.values
-
-    def max_learning_rate(self, optimiser: Optimiser | None = None) -> float:
-        """The supremum of the stable learning rates.
-
-        Law: 2/lambda for gradient descent, 2 (1 + beta)/lambda for heavy ball, 2 (1 + beta)/((1 + 2 beta) lambda) for Nesterov,
-        with lambda the largest eigenvalue of the tangent kernel plus the ridge.
-
-        Parameters
-        ----------
-        optimiser : GradientDescent, HeavyBall or Nesterov
-            By default gradient descent.
-
-        Returns
-        -------
-        float
-
-        Notes
-        -----
-        This is where training stops being stable. Theorem 2.1 of Lee et al. (2019) asks for less,
-        ``2/(lambda_min + lambda_max)``.
-
-        Examples
-        --------
-        >>> model = from_kernels([[4.0]], None, [1.0])
-        >>> model.max_learning_rate(), model.max_learning_rate(HeavyBall(0.5))
-        (0.5, 0.75)
-        """
-        chosen = GradientDescent() if optimiser is None else optimiser
-        largest = float(self.eigenvalues[-1]) + self.ridge
-        return bound(chosen) / largest if largest > 0 else np.inf
-
-    # -- training ---------------------------------------------------------------------------------
-
-    def run(self, optimiser: Optimiser, times: Any, learning_rate: Any) -> Trajectory:
-        """The ensemble of networks at the times given, for any optimiser.
-
-        Parameters
-        ----------
-        optimiser : Flow, GradientDescent, HeavyBall or Nesterov
-        times : float or array (T,)
-            Times of a flow, numbers of steps of the others; np.inf for the end of training.
-        learning_rate : float or array (R,)
-            Of the gradient of the *sum* over samples.
-
-        Returns
-        -------
-        Trajectory
-            With the axes of learning_rate, then those of times, in front.
-
-        Raises
-        ------
-        BadParameter
-            If a learning rate is beyond stability; the message names the bound.
-        NotPSD
-            At infinite time, if the kernel is singular and there is something to learn in the directions where it is; at any
-            time, if the error of the kernel makes the outputs uncertain by more than a thousandth of the targets.
-        AxisError
-
-        Notes
-        -----
-        Exact up to rounding. Lee, Xiao et al. (2019), arXiv:1902.06720, Eqs. 8-11, 14, 15 for flows; the discrete ones have
-        the same algebra with another function of the kernel.
-
-        Examples
-        --------
-        >>> model = from_kernels([[2.0]], None, [1.0])
-        >>> model.run(GradientDescent(), [0, 1, 2], 0.25).train_mean.ravel()
-        array([0.  , 0.5 , 0.75])
-        """
-        at = check_times(optimiser, times)
-        s = self.spectrum
-        rates = check_rate(optimiser, learning_rate, float(s.values[-1]) + self.ridge)
-        if np.any(np.isinf(at)):
-            self._check_end()
-        found = [response(optimiser, s.values + self.ridge, at.reshape(-1), float(r)) for r in rates.reshape(-1)]
-        shape = (*rates.shape, *at.shape, len(s.values))
-        g, h = (np.stack(part).reshape(shape) for part in zip(*found, strict=True))
-        error = max(self.error, EPS) * float(s.values[-1]) * s.sensitivity(g)
-        self._check_digits(error)
-        return Trajectory(s, optimiser, at, rates, self.ridge, error, g, h, self.start, self.inputs, self.train)
-
-    def flow(self, times: Any, learning_rate: Any = 1.0) -> Trajectory:
-        """Gradient flow; see `run`.
-
-        Examples
-        --------
-        >>> from_kernels([[2.0]], None, [1.0]).flow([0.5, np.inf]).train_mean.ravel().round(6)
-        array([0.632121, 1.      ])
-        """
-        return self.run(Flow(), times, learning_rate)
-
-    def gradient_descent(self, steps: Any, learning_rate: Any) -> Trajectory:
-        """Gradient descent, step by step and not its flow; see `run`.
-
-        Examples
-        --------
-        >>> from_kernels([[2.0]], None, [1.0]).gradient_descent(3, 0.25).train_mean
-        array([0.875])
-        """
-        return self.run(GradientDescent(), steps, learning_rate)
-
-    def heavy_ball(self, steps: Any, learning_rate: Any, momentum: float) -> Trajectory:
-        """Gradient descent with momentum; see `run` and `HeavyBall`.
-
-        Examples
-        --------
-        >>> from_kernels([[2.0]], None, [1.0]).heavy_ball([1, 2, 3], 0.25, 0.5).train_mean.ravel()
-        array([0.5 , 1.  , 1.25])
-        """
-        return self.run(HeavyBall(momentum), steps, learning_rate)
-
-    def nesterov(self, steps: Any, learning_rate: Any, momentum: float) -> Trajectory:
-        """Nesterov's accelerated gradient with constant momentum; see `run` and `Nesterov`.
-
-        Examples
-        --------
-        >>> from_kernels([[2.0]], None, [1.0]).nesterov([1, 2], 0.25, 0.5).train_mean.ravel()
-        array([0.5  , 0.875])
-        """
-        return self.run(Nesterov(momentum), steps, learning_rate)
-
-    def readout_only(self) -> Linearised:
-        """The same network with only its last layer trained: the NNGP kernel in the place of the tangent kernel.
-
-        Law: the end of training is the NNGP posterior, of noise 0, or with a ridge its mean.
-
-        Raises
-        ------
-        BadParameter
-            Without NNGP kernels.
-
-        Notes
-        -----
-        Lee et al. (2019), section 2.3.2.
-
-        Examples
-        --------
-        >>> k = ([[1.0]], [[0.5]], [[1.0]])
-        >>> end = from_kernels([[2.0]], [[1.0]], [2.0], nngp=k).readout_only().flow(np.inf)
-        >>> end.mean, end.variance
-        (array([1.]), array([0.75]))
-        """
-        if self.nngp is None:
-            raise BadParameter("a readout without its kernel", remedy="nngp=(k_train, k_test_train, k_test)")
-        return replace(self, ntk=self.nngp[0], ntk_test_train=self.nngp[1])
-
-    def sample_initial(self, size: int, rng: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """Outputs of untrained networks at training points (size, \\*y.shape) and at test points, drawn together.
-
-        Raises
-        ------
-        BadParameter
-            Without NNGP kernels of all pairs.
-
-        Examples
-        --------
-        >>> model = from_kernels([[2.0]], [[1.0]], [2.0], nngp=([[1.0]], [[0.5]], [[1.0]]))
-        >>> [f.shape for f in model.sample_initial(3, 0)]
-        [(3, 1), (3, 1)]
-        """
-        if self.nngp is None or self.nngp[2].ndim == 1:
-            raise BadParameter("samples of f_0 without its covariance", remedy="nngp= with the kernel of all pairs")
-        k, cross, test = self.nngp
-        values, vectors = np.linalg.eigh(np.block([[k, cross.T], [cross, test]]))
-        root = vectors * np.sqrt(np.clip(values, 0, None))
-        shape = (positive(size, "size"), len(k) + len(test), *self.y.shape[1:])
-        drawn = np.einsum("ij,sj...->si...", root, generator(rng).standard_normal(shape))
-        f, f_test = drawn[:, : len(k)], drawn[:, len(k) :]
-        return f + self.start[0], f_test + self.start[1]
-
-    # -- parts ------------------------------------------------------------------------------------
-
-    @property
-    def start(self) -> tuple[np.ndarray, np.ndarray]:
-        """The mean of f_0 at training and at test points, shaped like y."""
-        if self.initial is not None:
-            return self.initial
-        return np.zeros_like(self.y), np.zeros((len(self.ntk_test_train), *self.y.shape[1:]))
-
-    def _check_digits(self, error: np.ndarray) -> None:
-        size = float(np.abs(self.y - self.start[0]).max())
-        if np.any(error > _UNCERTAIN * size):
-            raise NotPSD(
-                f"the tangent kernel is too close to a singular one: its error of {max(self.error, EPS):.1g} makes outputs "
-                f"uncertain by {float(error.max()):.2g}",
-                remedy="a shorter time, ridge= above 0, or drop inputs that (nearly) repeat",
-            )
-
-    def _check_end(self) -> None:
-        """At infinite time a mode of eigenvalue 0 never moves; then the end is one only if there is nothing to learn in it."""
-        s = self.spectrum
-        null = s.values + self.ridge == 0
-        if not np.any(null):
-            return
-        gap = np.abs(s.y - s.start)[null].max()
-        size = np.abs(self.y).max() + np.abs(self.start[0]).max()
-        slack = 100 * len(s.values) * EPS
-        spread = 0.0 if s.nngp is None else float(np.diag(s.nngp[0])[null].max())
-        scale = 0.0 if s.nngp is None else float(np.diag(s.nngp[0]).max())
-        if gap > slack * size or spread > max(slack, 10 * self.error) * scale:
-            raise NotPSD(
-                f"the tangent kernel is singular ({int(null.sum())} of {len(null)} eigenvalues are 0 up to its error) and the "
-                f"residual has a part of size {gap:.2g} in these directions, which never decays",
-                remedy="a finite time, ridge= above 0, or drop inputs that repeat (with other targets)",
-            )
+from .finite import Ensemble, stacked
+from .model import Linearised
 
 
 def from_kernels(
@@ -326,9 +31,9 @@ def from_kernels(
 
     Parameters
     ----------
-    ntk_train : array (N, N)
-        Theta at training points.
-    ntk_test_train : array (M, N) or None
+    ntk_train : array (N, N) or (N, C, N, C)
+        Theta at training points; with four axes, of C outputs that it couples.
+    ntk_test_train : array (M, N) or (M, C, N, C), or None
         None: no test points.
     y : array (N,) or (N, C)
     nngp : (array (N, N), array (M, N), array (M, M) or (M,)), optional
@@ -354,11 +59,21 @@ def from_kernels(
     >>> from_kernels([[2.0, 0.0], [0.0, 1.0]], None, [1.0, -1.0]).flow(1.0).train_mean.round(4)
     array([ 0.8647, -0.6321])
     """
-    theta = symmetric(ntk_train, "ntk_train")
+    if np.ndim(ntk_train) == 4:
+        theta, cross, targets = _coupled(ntk_train, ntk_test_train, y)
+        tests = len(cross) // targets.shape[1]
+        if nngp is not None:
+            raise BadParameter(
+                "nngp= of coupled outputs", remedy="initial=(f_0 at training points, f_0 at test points)"
+            )
+    else:
+        theta = symmetric(ntk_train, "ntk_train")
+        size = len(theta)
+        cross = (
+            np.zeros((0, size)) if ntk_test_train is None else _block(ntk_test_train, "ntk_test_train", (None, size))
+        )
+        targets, tests = targets_of(y, size), len(cross)
     theta = (theta + theta.T) / 2
-    size = len(theta)
-    cross = np.zeros((0, size)) if ntk_test_train is None else _block(ntk_test_train, "ntk_test_train", (None, size))
-    targets = targets_of(y, size)
     if isinstance(ridge, bool) or not isinstance(ridge, int | float | np.number) or not 0 <= ridge < np.inf:
         raise BadParameter(f"ridge={ridge!r}", remedy="a finite number >= 0")
     k = None
@@ -373,7 +88,7 @@ def from_kernels(
         test = np.zeros((0, *targets.shape[1:])) if initial[1] is None else initial[1]
         first = (
             _block(initial[0], "initial outputs at training points", targets.shape),
-            _block(test, "initial outputs at test points", (len(cross), *targets.shape[1:])),
+            _block(test, "initial outputs at test points", (tests, *targets.shape[1:])),
         )
     kernels = (ntk_train, *(() if nngp is None else nngp[:1]))
     error = max((part.error for part in kernels if isinstance(part, Kernel)), default=0.0)
@@ -441,7 +156,7 @@ def linearised(
 
 
 def linearise(
-    network: FiniteNetwork,
+    network: FiniteNetwork | Ensemble,
     x: Any,
     y: Any,
     x_test: Any = None,
@@ -455,17 +170,18 @@ def linearise(
 
     Parameters
     ----------
-    network : FiniteNetwork
+    network : FiniteNetwork, or an Ensemble of one member
+        An ensemble may have C outputs, which its empirical kernel couples.
     x, x_test : array (N, \\*shape of one input), (M, \\*shape of one input)
-    y : array (N,)
+    y : array (N,) or (N, C)
     ridge : float
     parametrization : {"ntk", "yang", "standard", "mup"}
 
     Returns
     -------
     Linearised
-        With the empirical kernel, and the network's outputs as `initial`. `Trajectory.dual` gives the parameters:
-        ``network.updated(network.gradients(x, dual))``.
+        With the empirical kernel, and the network's outputs as `initial`. `Trajectory.dual` gives the parameters of a network
+        with one output: ``network.updated(network.gradients(x, dual))``.
 
     Raises
     ------
@@ -482,10 +198,15 @@ def linearise(
     """
     inputs = batch(x, "x")
     tests = None if x_test is None else batch(x_test, "x_test")
-    cross = None if tests is None else network.ntk(tests, inputs, parametrization=parametrization)
-    first = network.forward(inputs), None if tests is None else network.forward(tests)
-    targets = numbers(y, "y", (1,))
-    own = network.ntk(inputs, parametrization=parametrization)
+    many = stacked([network]) if isinstance(network, FiniteNetwork) else network
+    if not isinstance(many, Ensemble) or len(many) != 1:
+        raise BadParameter(
+            "a linearisation of several networks", remedy="one at a time: ensemble.part(slice(k, k + 1))"
+        )
+    first = many.forward(inputs)[0], None if tests is None else many.forward(tests)[0]
+    cross = None if tests is None else many.ntk(tests, inputs, parametrization=parametrization)[0]
+    own = many.ntk(inputs, parametrization=parametrization)[0]
+    targets = targets_of(y, len(inputs))
     made = from_kernels(own, cross, targets, ridge=ridge, initial=first)
     return replace(made, inputs=tests, train=(inputs, targets))
 
@@ -500,6 +221,17 @@ def _block(k: Any, what: str, shape: tuple[int | None, ...]) -> np.ndarray:
         wanted = ", ".join("M" if s is None else str(s) for s in shape)
         raise AxisError(f"{what} of shape {out.shape}", remedy=f"shape ({wanted})")
     return out
+
+
+def _coupled(train: Any, cross: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Kernels of points and outputs, these as one axis, and targets."""
+    theta = numbers(train, "ntk_train", (4,))
+    n, c = theta.shape[:2]
+    if theta.shape != (n, c, n, c) or not theta.size:
+        raise AxisError(f"ntk_train of shape {theta.shape}", remedy="(N, C, N, C): points and outputs, twice")
+    targets = _block(targets_of(y, n), "y", (n, c))
+    tests = np.zeros((0, c, n, c)) if cross is None else _block(cross, "ntk_test_train", (None, c, n, c))
+    return symmetric(theta.reshape(n * c, n * c), "ntk_train"), tests.reshape(-1, n * c), targets
 
 
 def _nngp(k: Any, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import AxisError, BadParameter, DivergentExpectation
-from ..kernels.tangent import bias_metric, check_parametrization
+from ..kernels.tangent import check_parametrization
 from ..likelihood import targets_of
-from ..networks.trained import OUTPUT_BIAS, finite_metric
 from ..progress import progress
 from ..sample import generator, positive
 from .finite import Arrays, Ensemble, frozen
@@ -198,7 +197,7 @@ class _Run:
         steps = at.reshape(-1).astype(int)
         last = int(steps.max())
         first = self.networks.arrays
-        metrics = self._metrics()
+        metrics = self.networks.metrics(self.parametrization)
         arrays = {name: np.array(a) for name, a in first.items()}
         velocity: dict[str, np.ndarray] = {}
         kept: dict[int, _Seen] = {}
@@ -220,13 +219,6 @@ class _Run:
             MappingProxyType({n: np.stack([f.movement[n] for f in found], axis=1).reshape(shape) for n in first}),
             replace(self.networks, arrays=frozen(arrays)),
         )
-
-    def _metrics(self) -> dict[str, Any]:
-        made, width = self.networks.architecture, self.networks.width
-        out = {name: finite_metric(made, s, width, self.parametrization) for name, s in made.trained.items()}
-        if OUTPUT_BIAS in self.networks.arrays:
-            out[OUTPUT_BIAS] = float(bias_metric(made.bias_variance, self.parametrization))
-        return out
 
     def _step(
         self, arrays: dict[str, np.ndarray], velocity: dict[str, np.ndarray], rows: np.ndarray, metrics: dict[str, Any]

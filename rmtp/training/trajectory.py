@@ -27,7 +27,7 @@ class Spectrum:
     cross : ndarray (M, N)
         ``Theta(test, train) @ vectors``.
     y, start : ndarray (N,) or (N, C)
-        Targets and mean of f_0.
+        Targets and mean of f_0; where outputs are coupled, N counts points and outputs.
     nngp : tuple or None
         ``(vectors.T K vectors, K(test, train) vectors, K(test, test))``.
     """
@@ -97,19 +97,19 @@ class Trajectory:
     def mean(self) -> np.ndarray:
         """Mean outputs at test points (.., M) or (.., M, C)."""
         s = self.spectrum
-        return np.asarray(self.initial[1] + _through(s.cross, self.g, s.y - s.start))
+        return np.asarray(self.initial[1] + self._lifted(_through(s.cross, self.g, s.y - s.start)))
 
     @property
     def train_mean(self) -> np.ndarray:
         """Mean outputs at training points (.., N) or (.., N, C)."""
         s = self.spectrum
-        return np.asarray(self.initial[0] + _through(s.vectors, s.values * self.g, s.y - s.start))
+        return np.asarray(self.initial[0] + self._lifted(_through(s.vectors, s.values * self.g, s.y - s.start)))
 
     @property
     def dual(self) -> np.ndarray:
         """a of ``f_t = f_0 + Theta(., X) a`` for the mean of f_0, (.., N) or (.., N, C); weights move by ``grad f_0.T a``."""
         s = self.spectrum
-        return _through(s.vectors, self.g, s.y - s.start)
+        return self._lifted(_through(s.vectors, self.g, s.y - s.start))
 
     def outputs(self, f: Any, f_test: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Trained outputs of networks whose initial outputs are known.
@@ -138,19 +138,18 @@ class Trajectory:
         [array([1., 2.]), array([0. , 0.5])]
         """
         s = self.spectrum
-        first = drawn_shape(f, s.y.shape, "f")
-        test = drawn_shape(np.zeros((*first.shape[: first.ndim - s.y.ndim], 0, *s.y.shape[1:])) if f_test is None else f_test,
-                      (len(s.cross), *s.y.shape[1:]), "f_test")  # fmt: skip
-        draws = first.shape[: first.ndim - s.y.ndim]
-        if test.shape[: test.ndim - s.y.ndim] != draws:
+        shape, tests = self.initial[0].shape, self.initial[1].shape
+        first = drawn_shape(f, shape, "f")
+        draws = first.shape[: first.ndim - len(shape)]
+        test = drawn_shape(np.zeros((*draws, *tests)) if f_test is None and not tests[0] else f_test, tests, "f_test")
+        if test.shape[: test.ndim - len(tests)] != draws:
             raise AxisError(f"f of shape {first.shape} with f_test of shape {test.shape}", remedy="the same draws")
         lead = self.g.shape[:-1]
-        train_out = np.empty((*draws, *lead, *s.y.shape))
-        test_out = np.empty((*draws, *lead, *test.shape[len(draws) :]))
+        train_out, test_out = np.empty((*draws, *lead, *shape)), np.empty((*draws, *lead, *tests))
         for d in np.ndindex(*draws):
-            moved = s.y - s.vectors.T @ first[d]
-            train_out[d] = first[d] + _through(s.vectors, s.values * self.g, moved)
-            test_out[d] = test[d] + _through(s.cross, self.g, moved)
+            moved = s.y - s.vectors.T @ first[d].reshape(s.y.shape)
+            train_out[d] = first[d] + self._lifted(_through(s.vectors, s.values * self.g, moved))
+            test_out[d] = test[d] + self._lifted(_through(s.cross, self.g, moved))
         return train_out, test_out
 
     # -- covariances ------------------------------------------------------------------------------
@@ -242,7 +241,7 @@ class Trajectory:
         if len(index) != self.g.ndim - 1:
             raise AxisError(f"the index {index} into axes {self.g.shape[:-1]}", remedy="one number per axis")
         s = self.spectrum
-        mean = self.initial[1] + _through(s.cross, self.g[index], s.y - s.start)
+        mean = self.initial[1] + self._lifted(_through(s.cross, self.g[index], s.y - s.start))
         covariance, variance = None, None
         if s.nngp is not None:
             covariance, variance = self._spread(index, s.nngp[2])
@@ -280,6 +279,14 @@ class Trajectory:
             when = float(self.times[index[self.learning_rate.ndim :]])
             axes = plot_band(self.at(*index), x, axes, output=output, label=f"{rate}{sign} = {when:g}")
         return axes
+
+    def _lifted(self, a: np.ndarray) -> np.ndarray:
+        """Coupled outputs, which are one axis in the eigenbasis, as an axis of their own."""
+        return (
+            a
+            if self.spectrum.y.ndim == self.initial[0].ndim
+            else a.reshape(*a.shape[:-1], -1, self.initial[0].shape[1])
+        )
 
     @property
     def _nngp(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
