@@ -472,6 +472,34 @@ def test_cross_entropy_of_a_wide_network_is_its_limit():
     assert 2 < gaps[0] / gaps[1] < 8  # 16 times the width: 4
 
 
+@pytest.mark.slow
+def test_digits_approach_their_limit():
+    """Real images, ten classes, cross-entropy with momentum: outputs from the limit's at the same start, falling like n^-1/2.
+
+    Widths a factor of 9 apart, so that the gap falls by 3; it is a mean over 3000 correlated numbers, allowed 2 to 4.5.
+    """
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    x, t = images[:80] / 8, images[80:180] / 8
+    y = class_targets(labels[:80], 10)
+
+    def net(x):
+        return rmtp.readout(rmtp.relu(dense(rmtp.relu(dense(x, N, 2**0.5, 0.1)), N, 2**0.5, 0.1)))
+
+    model = training.linearised(net, x, y, t, covariance=False)
+    rate, steps = 0.2 * model.max_learning_rate(), 40
+    gaps = []
+    for width, members in ((100, 9), (900, 3)):
+        many = ensemble(net, width, members, 1, (64,), outputs=10)
+        done = train(many, x, y, HeavyBall(0.9), steps, rate, loss=softmax_cross_entropy, x_test=t)
+        first = many.forward(x), many.forward(t)
+        path = evolve(model, softmax_cross_entropy, HeavyBall(0.9), steps, rate, initial=first)
+        gaps.append(np.sqrt(np.mean((done.test - path.test) ** 2)))
+        assert np.mean(done.train.argmax(axis=-1) == labels[:80]) > 0.9
+    assert 2 < gaps[0] / gaps[1] < 4.5
+
+
 # ---------------------------------------------------------------------------------------------
 # bad input
 
