@@ -510,6 +510,7 @@ REFUSED = {
     "not symmetric": (lambda: from_kernels([[1.0, 0.5], [0.2, 1.0]], C2, Y2), NotPSD, "transpose"),
     "negative eigenvalue": (lambda: from_kernels([[1.0, 2.0], [2.0, 1.0]], C2, Y2).flow(1.0), NotPSD, "eigenvalue -1"),
     "nan in the kernel": (lambda: from_kernels([[np.nan, 0], [0, 1]], C2, Y2), BadParameter, "nan"),
+    "complex numbers": (lambda: from_kernels(1j * np.eye(2), None, Y2), BadParameter, "complex"),
     "nan in the targets": (lambda: from_kernels(K2, C2, [1.0, np.nan]), BadParameter, "nan"),
     "too few targets": (lambda: from_kernels(K2, C2, [1.0]), AxisError, "training points"),
     "cross kernel turned": (lambda: from_kernels(K2, C2.T, Y2), AxisError, "ntk_test_train"),
