@@ -333,7 +333,7 @@ class Linearised:
         scale = 0.0 if s.nngp is None else float(np.diag(s.nngp[0]).max())
         if gap > slack * size or spread > max(slack, 10 * self.error) * scale:
             raise NotPSD(
-                f"the tangent kernel is singular up to its error ({int(null.sum())} of {len(null)} eigenvalues), and what there is "
-                f"to learn in these directions, of size {gap:.2g}, is learnt never or beyond its digits",
+                f"the tangent kernel is singular up to its error ({int(null.sum())} of {len(null)} eigenvalues), and what "
+                f"there is to learn in these directions, of size {gap:.2g}, is learnt never or beyond its digits",
                 remedy="a finite time, ridge= above 0, or drop inputs that repeat with other targets",
             )
