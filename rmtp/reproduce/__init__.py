@@ -10,6 +10,7 @@ from .report import html_report, save_figures
 from .spectra import SPECTRA
 from .systems import SYSTEMS
 from .table import Claim, Derivation, Row, check, false_alarm_rate, table_text
+from .training import TRAINING
 
 DERIVATIONS: tuple[Derivation, ...] = (
     *SPECTRA,
@@ -18,6 +19,7 @@ DERIVATIONS: tuple[Derivation, ...] = (
     *JACOBIANS,
     *NETWORKS,
     *KERNELS,
+    *TRAINING,
     *ITERATIONS,
     *LANGUAGE,
 )
