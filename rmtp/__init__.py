@@ -5,6 +5,7 @@ from .amp.correction import onsager
 from .amp.evolution import Trajectory, state_evolution
 from .amp.simulation import compare, simulate
 from .backprop import Gradient, backprop
+from .claims import Check, check
 from .eigenlaws import FreeCumulants, Moments, RTransform
 from .ensembles import Dim
 from .handles import Scalar, Vector, parameter
@@ -50,6 +51,7 @@ __all__ = [
     "GOE",
     "IID",
     "BiInvariant",
+    "Check",
     "Dim",
     "Discrete",
     "Estimate",
@@ -76,6 +78,7 @@ __all__ = [
     "amp",
     "backprop",
     "block",
+    "check",
     "compare",
     "constant",
     "diag",

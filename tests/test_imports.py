@@ -41,7 +41,7 @@ ORDER = [
     ),
     *("dyson.coefficients", "dyson.elimination", "dyson.couplings", "dyson.system"),
     *("dyson.closure", "dyson.continuation", "dyson.series", "dyson.implicit", "theorem", "limit", "memory"),
-    *("solving", "verify"),
+    *("solving", "verify", "comparison", "grids", "formulas", "hints", "plotstudies", "claims"),
     *("dyson.resolvent", "dyson.precision", "spectra", "spectra.arguments"),
     *("spectra.axis", "spectra.atoms", "spectra.support", "spectra.density"),
     *(
@@ -202,7 +202,10 @@ def outside_imports(path: Path):
 
 def test_dependencies_are_the_declared_ones():
     allowed = {"numpy", "scipy", "mpmath", "matplotlib", "tqdm", "rmtp", *sys.stdlib_module_names}
-    optional = {"sklearn": {"sklearn"}}  # a module of ours that needs an extra, and nothing else does
+    optional = {
+        "sklearn": {"sklearn"},
+        "formulas": {"sympy"},
+    }  # a module of ours that needs an extra, and nothing else does
     for path in MODULES:
         here = allowed | optional.get(name_of(path), set())
         assert {name.split(".")[0] for name in outside_imports(path)} <= here, path.name

@@ -1,5 +1,6 @@
 """Laws known so far, derived again from the engine, compared with theory and with finite matrices."""
 
+from ..comparison import Row, false_alarm_rate
 from .iterations import ITERATIONS
 from .jacobians import JACOBIANS
 from .kernels import KERNELS
@@ -9,7 +10,7 @@ from .networks import NETWORKS
 from .report import html_report, save_figures
 from .spectra import SPECTRA
 from .systems import SYSTEMS
-from .table import Claim, Derivation, Row, check, false_alarm_rate, table_text
+from .table import Claim, Derivation, check, table_text
 from .training import TRAINING
 
 DERIVATIONS: tuple[Derivation, ...] = (
