@@ -42,6 +42,7 @@ from .sample import sample
 from .solving import solve
 from .spectra.build import singular_values, spectrum
 from .spectra.law import Law
+from .studies import Study, sweep
 from .verify import Verification, verify
 from .zlaw import ZLaw
 
@@ -70,6 +71,7 @@ __all__ = [
     "Program",
     "RTransform",
     "Scalar",
+    "Study",
     "Trajectory",
     "Vector",
     "Verification",
@@ -117,6 +119,7 @@ __all__ = [
     "solve",
     "spectrum",
     "state_evolution",
+    "sweep",
     "swish",
     "training",
     "verify",

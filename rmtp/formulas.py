@@ -88,8 +88,7 @@ def check_used(grid: Grid, *used: tuple[str, ...]) -> None:
     for name in grid.names:
         if not any(name in names for names in used):
             raise BadParameter(
-                f"neither the claim nor the expression takes the parameter {name}",
-                remedy=f"an argument {name}, or a grid without it",
+                f"no function here takes the parameter {name}", remedy=f"an argument {name}, or a grid without it"
             )
 
 

@@ -16,7 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # From the bottom to the top: a module imports only what stands before it.
 ORDER = [
-    *("errors", "progress", "special"),
+    *("errors", "files", "progress", "special"),
     *("nonlinearity", "chains", "catalogue"),
     *("powerseries", "cumulants", "ensembles", "laws", "instructions", "printing", "program"),
     *("shapes", "handles", "matrices", "language"),
@@ -41,7 +41,19 @@ ORDER = [
     ),
     *("dyson.coefficients", "dyson.elimination", "dyson.couplings", "dyson.system"),
     *("dyson.closure", "dyson.continuation", "dyson.series", "dyson.implicit", "theorem", "limit", "memory"),
-    *("solving", "verify", "comparison", "grids", "formulas", "hints", "plotstudies", "claims"),
+    *(
+        "solving",
+        "verify",
+        "comparison",
+        "grids",
+        "formulas",
+        "hints",
+        "plotstudies",
+        "claims",
+        "records",
+        "checkpoints",
+        "studies",
+    ),
     *("dyson.resolvent", "dyson.precision", "spectra", "spectra.arguments"),
     *("spectra.axis", "spectra.atoms", "spectra.support", "spectra.density"),
     *(
