@@ -136,7 +136,8 @@ def _trial(
     data, start, extra, x0 = drawn(problem, width, rng, entries)
     columns: dict[str, list[Any]] = {"mse": [], "overlap": [], "power": [], **{key: [] for key in also}}
     with np.errstate(over="ignore", invalid="ignore"):
-        for t, x in enumerate(itertools.islice(iter(algorithm(*data, start, *extra)), steps + 1)):
+        for t, made in enumerate(itertools.islice(iter(algorithm(*data, start, *extra)), steps + 1)):
+            x = np.asarray(made, dtype=float)  # a step that is a Fraction makes arrays of objects
             if not np.all(np.isfinite(x)):
                 raise DivergentExpectation(
                     f"{label(algorithm)} is not finite at step {t} (n = {width})",
