@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import ORDERS as MOST
+from ..arguments import shown
 from ..ensembles import Dim
 from ..errors import BadParameter
 from ..handles import Vector
@@ -299,8 +301,8 @@ def transformer(
 
 
 def _per_layer(value: Any, depth: int, what: str) -> tuple[Any, ...]:
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
-        raise BadParameter(f"depth={depth!r}", remedy="a positive int")
+    if isinstance(depth, bool) or not isinstance(depth, int) or not 1 <= depth <= MOST:
+        raise BadParameter(f"depth={shown(depth)}", remedy="a positive int")
     if not isinstance(value, list | tuple):
         return (value,) * depth
     if len(value) != depth:

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ensembles import Dim, Number, variance_of
+from ..arguments import shown
+from ..ensembles import Dim, Number, variance_of, width_given
 from ..errors import AxisError, BadParameter, UnsupportedOperation
 from ..handles import Node, Scalar, Vector, apply, parameter
 from ..instructions import Combine, Init, InputMatrix, Isotropic, NormalGroup, RandomMatrix
@@ -73,10 +74,10 @@ def input_weights(
     Fraction(3, 1)
     """
     if isinstance(columns, bool) or not isinstance(columns, int | np.integer) or columns < 1:
-        raise BadParameter(f"columns={columns!r}", remedy="the number of channels of the input, at least 1")
+        raise BadParameter(f"columns={shown(columns)}", remedy="the number of channels of the input, at least 1")
     s2 = variance_of(std, variance, "input_weights")
     each = s2 / (int(columns) * share)
-    source = InputMatrix(width, (0,) * int(columns), Isotropic(each, int(columns)), name, s2)
+    source = InputMatrix(width_given(width), (0,) * int(columns), Isotropic(each, int(columns)), name, s2)
     return Vector(Init(source, None), (), width, (("", int(columns)),), name)
 
 
