@@ -114,10 +114,8 @@ class Expression:
         return total([(-1, self)])
 
     def __pow__(self, exponent: Any) -> Expression:
-        whole = isinstance(exponent, int | np.integer) and not isinstance(exponent, bool)
-        if not whole or abs(int(exponent)) > ORDERS:
-            remedy = f"integer powers up to {ORDERS}; np.sqrt acts on diagonals"
-            raise UnsupportedOperation(f"{self!r} ** {exponent!r}", remedy=remedy)
+        if isinstance(exponent, bool) or not isinstance(exponent, int | np.integer) or abs(int(exponent)) > ORDERS:
+            raise UnsupportedOperation(f"{self!r} ** {exponent!r}", remedy="integer powers; np.sqrt acts on diagonals")
         if self.left != self.right:
             raise DimensionMismatch(
                 f"({self!r}) ** {exponent}: {_widths(self.left)} x {_widths(self.right)} is not square",

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..arguments import MOST, function
 from ..axes import Along, stacked
-from ..errors import BadParameter, UnsupportedOperation
+from ..errors import BadParameter, RmtpError, UnsupportedOperation
 from ..expect.engine import Options
 from ..handles import Node, Vector
 from ..instructions import MatVec, RandomMatrix
@@ -266,6 +266,8 @@ def trace(algorithm: Algorithm, problem: Problem, steps: int, also: Mapping[str,
     data = (seen, *problem.data[1:])
     try:
         made = algorithm(*data, start, *problem.extra)
+    except RmtpError:
+        raise
     except TypeError as error:
         raise BadParameter(
             f"{label(algorithm)} cannot be called with {len(data) + 1 + len(problem.extra)} arguments: {error}",
