@@ -194,7 +194,9 @@ def Gaussian(
     if entries not in ENTRY_LAWS:
         raise BadParameter(f"unknown entries={entries!r}", remedy=f"one of {', '.join(ENTRY_LAWS)}")
     s2 = variance_of(std, variance, "Gaussian")
-    return Matrix(RandomMatrix(check_dim(rows), check_dim(cols), Ensemble("Gaussian", s2, False, draw_iid, entries), name))
+    return Matrix(
+        RandomMatrix(check_dim(rows), check_dim(cols), Ensemble("Gaussian", s2, False, draw_iid, entries), name)
+    )
 
 
 def GOE(dim: Dim, std: Any = 1, *, variance: Any = None, entries: str = "gaussian", name: str = "") -> Matrix:

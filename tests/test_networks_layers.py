@@ -343,19 +343,19 @@ def test_refusals(k):
 
 
 WIDTHS = [
-    (lambda x, w: dense(x, w), X),
+    (dense, X),
     (lambda x, w: dense(dense(x, n), w), X),
-    (lambda x, w: nets.linear(x, w), X),
+    (nets.linear, X),
     (lambda x, w: nets.input_weights(w, 3) @ x, X),
-    (lambda x, w: nets.conv(x, w), S),
+    (nets.conv, S),
     (lambda x, w: nets.conv(dense(x, n), w), S),
-    (lambda x, w: nets.embedding(x, w), S),
+    (nets.embedding, S),
     (lambda x, w: nets.graph_conv(x, np.eye(3), w), S),
     (lambda x, w: nets.graph_conv(dense(x, n), np.eye(3), w), S),
-    (lambda x, w: nets.rnn(x, w), S),
-    (lambda x, w: nets.gru(x, w), S),
+    (nets.rnn, S),
+    (nets.gru, S),
     (lambda x, w: nets.lstm(dense(x, n), w), S),
-    (lambda x, w: nets.bidirectional(nets.rnn)(x, w), S),
+    (nets.bidirectional(nets.rnn), S),
     (lambda x, w: nets.self_attention(dense(x, n), w), S),
     (lambda x, w: nets.many_headed_attention(dense(x, n), w), S),
 ]
@@ -377,7 +377,8 @@ def test_an_architecture_looks_at_its_width_at_once(make):
 
 
 @pytest.mark.parametrize(
-    "layer", [lambda x: nets.pool(x), lambda x: nets.global_pool(x), lambda x: nets.bias(x, 1), lambda x: nets.conv([1.0], n)]
+    "layer",
+    [nets.pool, nets.global_pool, lambda x: nets.bias(x, 1), lambda x: nets.conv([1.0], n)],
 )
 def test_layers_of_what_is_no_vector(layer):
     with pytest.raises((BadParameter, UnsupportedOperation), match="layer"):
