@@ -34,7 +34,9 @@ class Kernel(np.ndarray):
     Attributes
     ----------
     error : float
-        Relative to each entry: a bound for closed forms and quadrature, one standard error where points were sampled.
+        Of the worst entry, relative to sqrt(K(x, x) K(x', x')): a bound for closed forms and quadrature, one standard error
+        where points were sampled. Kinked functions keep 1e-13 for nearly parallel and antipodal inputs where all functions
+        beneath are positively homogeneous; elsewhere their tangent kernels lose 1e-15 / angle, which the error says.
     method : str
 
     Examples

@@ -16,7 +16,7 @@ from .run import EPS, START, Ready, centred, evaluate, jump_error, jumps
 from .simplify import Mixed, Mixture
 
 _TOGETHER = 1 << 17  # entries of the largest moment at a time
-_STEP = 4 * EPS  # what one operation adds to a relative error
+_STEP = EPS  # what one operation adds to a relative error
 
 
 def listed(ready: Ready, left: Batch, right: Batch) -> tuple[dict[str, np.ndarray], float]:
@@ -112,7 +112,7 @@ def _gap(
             return gaps.of_numbers(root, np.sign(values[number]) * root)
         case Mixed(mixtures=mixtures, terms=terms):
             parts = list(_parts(mixtures, terms, values, known, place, moment.size))
-            return None if any(p is None for p in parts) else gaps.total([p for p in parts if p], moment.size)
+            return None if not parts or any(p is None for p in parts) else gaps.total([p for p in parts if p])
         case Expectation() as op if inner is not None and gaps.has_gap(op.functions):
             fn = op.functions[0][0][0]
             if fn.family[1] == 0 and (np.any(inner.first == 0) or np.any(inner.second == 0)):
@@ -132,7 +132,7 @@ def _parts(
 ) -> Iterator[Part | None]:
     for m in mixtures:
         gap = known.get(m.moment) if m.side == CROSS else None
-        yield None if gap is None or np.any(m.matrix.data < 0) else gaps.of_matrix(m.matrix, gap)
+        yield None if gap is None or np.any(m.matrix.data < 0) else Part(gap, m.matrix)
     for term in terms:
         weight = weighted(term.weight, 2)
         factors = [_factor(r, known) for r in term.factors if r.side == CROSS]
@@ -146,7 +146,7 @@ def _parts(
                 side = int(r.side != LEFT)
                 numbers[side] = numbers[side] * place.fetch(r, values)
         gap = gaps.product([gaps.of_numbers(*numbers), *(f for f in factors if f)])
-        yield Part(gap, weight, term.rows)
+        yield gaps.weighted_part(weight, gap, term.rows, size)
 
 
 def _factor(ref: Ref, known: dict[int, Gap | None]) -> Gap | None:

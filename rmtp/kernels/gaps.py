@@ -9,7 +9,7 @@ Rejected: ``E (a - b')^2 / 2``, which cancels again when two inputs of one direc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,7 @@ from scipy import sparse
 
 from ..expect import quadrants
 from ..nonlinearity import Nonlinearity
-from .places import mixed, placed
+from .places import mixed
 
 TRAILING = 2  # pairs have the axes (.., entries, pair, 1)
 PARALLEL = 16 * float(np.finfo(float).eps)  # 1 - |rho| that is rounding, for all that covariances say
@@ -52,9 +52,11 @@ class Gap:
 
     def at(self, entries: np.ndarray | None) -> Gap:
         """Some of the entries."""
-        return self if entries is None else Gap(
-            *(getattr(self, name)[..., entries, :, :] for name in NAMES), self.lost
-        )
+        return self if entries is None else self.mapped(lambda x: x[..., entries, :, :])
+
+    def mapped(self, f: Callable[[np.ndarray], np.ndarray]) -> Gap:
+        """Every array by itself."""
+        return Gap(f(self.first), f(self.second), f(self.excess), f(self.short), f(self.over), self.lost)
 
     def turned(self) -> Gap:
         """E b' a."""
@@ -75,10 +77,8 @@ class Gap:
 
     def where(self, condition: np.ndarray, other: Gap) -> Gap:
         """These where the condition holds, else the others."""
-        return Gap(
-            *(np.where(condition, getattr(self, name), getattr(other, name)) for name in NAMES),
-            max(self.lost, other.lost),
-        )
+        arrays = (np.where(condition, getattr(self, name), getattr(other, name)) for name in NAMES)
+        return Gap(*arrays, lost=max(self.lost, other.lost))  # type: ignore[misc]
 
 
 NAMES = ("first", "second", "excess", "short", "over")
@@ -147,59 +147,59 @@ def product(gaps: Sequence[Gap]) -> Gap:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """``weight * gap``, added into rows (None: one to one); weights >= 0."""
+    """``matrix @ gap``, a sparse matrix without negative entries (None: the identity)."""
 
     gap: Gap
-    weight: Any
-    rows: np.ndarray | None
+    matrix: Any
+
+    def into_rows(self, values: np.ndarray) -> np.ndarray:
+        """matrix @ values."""
+        return values if self.matrix is None else mixed(self.matrix, values, TRAILING)
 
 
-def of_matrix(matrix: Any, gap: Gap) -> Part:
-    """``matrix @ gap`` as a part: one term per entry of the matrix."""
-    entries = matrix.tocoo()
-    weight = entries.data[:, None, None]
-    return Part(gap.at(entries.col.astype(np.int64)), weight, entries.row.astype(np.int64))
+def weighted_part(weight: Any, gap: Gap, rows: np.ndarray | None, size: int) -> Part:
+    """``weight * gap``, added into rows (None: one to one)."""
+    scaled = gap.mapped(lambda x: weight * x)
+    if rows is None:
+        return Part(scaled, None)
+    return Part(scaled, sparse.csr_matrix((np.ones(len(rows)), (rows, np.arange(len(rows)))), (size, len(rows))))
 
 
-def total(parts: Sequence[Part], size: int) -> Gap:
+def total(parts: Sequence[Part]) -> Gap:
     """A sum over independent groups, ``sum_i w_i a_i`` against ``sum_i w_i b_i'``.
 
     ``|t| |s| - t . s = |t| |s| |t/|t| - s/|s||^2 / 2`` for the vectors t, s of standard deviations: what the angle between
     them adds to the gaps.
     """
-    whole = Gap(
-        *(sum(_into_rows(p.weight * getattr(p.gap, name), p.rows, size) for p in parts) for name in NAMES),  # type: ignore[arg-type]
-        max(p.gap.lost for p in parts),
-    )
-    count = sum(np.ones(size) if p.rows is None else np.bincount(p.rows, minlength=size) for p in parts)
-    if np.max(count) <= 1:
+    sums = {name: sum(p.into_rows(getattr(p.gap, name)) for p in parts) for name in NAMES}
+    whole = Gap(**sums, lost=max(p.gap.lost for p in parts))  # type: ignore[arg-type]
+    if np.max(sum(1 if p.matrix is None else np.diff(p.matrix.indptr) for p in parts)) <= 1:
         return whole
-    square: Any = 0.0
-    for p in parts:
-        apart = _apart(p.gap, whole if p.rows is None else whole.at(p.rows))
-        square = square + _into_rows(p.weight * apart**2, p.rows, size)
     roots = np.sqrt(whole.first) * np.sqrt(whole.second)
-    angle = 0.5 * square / np.where(roots > 0, roots, 1.0)
+    angle = 0.5 * sum(_apart(p, whole) for p in parts) / np.where(roots > 0, roots, 1.0)
     return Gap(whole.first, whole.second, whole.excess, whole.short + angle, whole.over + angle, whole.lost)
 
 
-def _apart(part: Gap, whole: Gap) -> np.ndarray:
-    """``t_i |s| - s_i |t|`` from differences of variances, which do not cancel."""
-    t, s, size_t, size_s = (np.sqrt(x) for x in (part.first, part.second, whole.first, whole.second))
+def _apart(part: Part, whole: Gap) -> np.ndarray:
+    """``sum_i w_i (t_i |s| - s_i |t|)^2`` from differences of variances, which do not cancel."""
+    (few, root), (all_, size) = _difference(part.gap), _difference(whole)
+    if part.matrix is None:
+        return np.asarray((few * size - root * all_) ** 2)
+    cols, counts = part.matrix.indices, np.diff(part.matrix.indptr)
+    all_, size = (np.repeat(x, counts, axis=-1 - TRAILING) for x in (all_, size))
+    few, root = (np.take(x, cols, axis=-1 - TRAILING) for x in (few, root))
+    each = few * size
+    each -= root * all_
+    each *= each
+    rows = sparse.csr_matrix((part.matrix.data, np.arange(len(cols)), part.matrix.indptr), (len(counts), len(cols)))
+    return mixed(rows, each, TRAILING)
 
-    def difference(excess: np.ndarray, sum_: np.ndarray) -> np.ndarray:
-        return excess / np.where(sum_ > 0, sum_, 1.0)
 
-    return difference(part.excess, t + s) * size_s - s * difference(whole.excess, size_t + size_s)
-
-
-def _into_rows(part: np.ndarray, rows: np.ndarray | None, size: int) -> np.ndarray:
-    if rows is None:
-        return part
-    if size == 1 or len(rows) < 16:
-        return placed(part, rows, size, TRAILING)
-    matrix = sparse.csr_matrix((np.ones(len(rows)), (rows, np.arange(len(rows)))), (size, len(rows)))
-    return mixed(matrix, np.broadcast_to(part, (*part.shape[:-3], len(rows), *part.shape[-2:])), TRAILING)
+def _difference(gap: Gap) -> tuple[np.ndarray, np.ndarray]:
+    """The difference of the two standard deviations, and the second."""
+    root = np.sqrt(gap.second)
+    sum_ = np.sqrt(gap.first) + root
+    return gap.excess / np.where(sum_ > 0, sum_, 1.0), root
 
 
 def has_gap(functions: Sequence[Any]) -> bool:
@@ -219,17 +219,16 @@ def of_function(fn: Nonlinearity, gap: Gap) -> Gap:
     """
     at, short, over = gap.plane, gap.short, gap.over
     _, degree, plus, minus = fn.family
-    same = float(plus**2 + minus**2)
-    opposite = 2.0 * float(plus * minus) * (-1) ** degree
+    half = 0.5 * float(plus**2 + minus**2)
+    odd, even = ((float(plus) + sign * (-1) ** degree * float(minus)) ** 2 for sign in (-1, 1))  # of the parts of f
     if degree == 0:
-        full = np.full(at.c.shape, 0.5 * same)
-        down = (same - opposite) / (2 * np.pi) * at.complement
-        up = 0.5 * (same + opposite) + (same - opposite) / (2 * np.pi) * at.angle
+        full = np.full(at.c.shape, half)
+        down, up = odd / (2 * np.pi) * at.complement, 0.5 * even + odd / (2 * np.pi) * at.angle
         lost = gap.lost and gap.lost / float(np.sqrt(np.min(np.where(down > 0, down, 1.0), initial=1.0)))
         return Gap(full, full, np.zeros(full.shape), down, up, lost)
     far, near = (quadrants.arc(angle, at.size) for angle in (at.angle, at.complement))
-    acute = 0.5 * same * short - (same + opposite) * near
-    obtuse = 0.25 * (same - opposite) * short + (same + opposite) * (0.25 * over - far)
-    up = 0.25 * (same + opposite) * short + 0.25 * (same - opposite) * over + (same + opposite) * far
-    half = 0.5 * same
-    return Gap(half * at.vu, half * at.vv, half * gap.excess, np.where(at.c >= 0, acute, obtuse), up, gap.lost)
+    acute = half * short - even * near
+    obtuse = 0.25 * odd * short + even * (0.25 * over - far)
+    up = 0.25 * even * short + 0.25 * odd * over + even * far
+    short = np.where(at.c >= 0, acute, obtuse)
+    return Gap(half * at.vu, half * at.vv, half * gap.excess, short, up, gap.lost)

@@ -87,7 +87,8 @@ def gradient_norms(net: Callable[[Any], Any], x: Any) -> dict[str, float]:
     Returns
     -------
     dict
-        By the name of h, or "h1", "h2", .. counted from the output; repeated names get their number behind.
+        "h1", "h2", .. in the order in which backpropagation meets the products, from the output; one matrix used at T times
+        has T of them.
 
     Notes
     -----

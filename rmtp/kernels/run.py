@@ -19,7 +19,7 @@ from .plan import CROSS, LEFT, RIGHT, Algebra, Constant, Expectation, Function, 
 from .simplify import Mixed, Mixture, refs, simplified
 
 EPS = float(np.finfo(float).eps)
-START = 8 * EPS  # of covariances, relative to the variances
+START = 4 * EPS  # of covariances, relative to the variances
 _NEARLY = DOUBTFUL**2 / 2  # 1 - |rho|
 
 
