@@ -92,7 +92,7 @@ def Normal(dim: Dim, mean: Any = 0, cov: Any = 1, *, axis: str | None = None, na
             f"the covariance {matrix.tolist()} has the eigenvalue {smallest:.3g}",
             remedy="a covariance is positive semidefinite; note that cov holds variances, not standard deviations",
         )
-    group = NormalGroup(_dim(dim), tuple(plain(m) for m in means), exact)
+    group = NormalGroup(check_dim(dim), tuple(plain(m) for m in means), exact)
     if axis is not None:
         return Vector(Init(group, None), (), group.dim, ((axis, k),), str(name))
     names = [name] * k if isinstance(name, str) else list(name)
@@ -132,7 +132,7 @@ def IID(dim: Dim, law: Any, *, name: str = "") -> Vector:
     >>> round(float(rmtp.limit(np.mean(rmtp.IID(n, sparse) ** 4))), 12)
     0.3
     """
-    return Vector(Init(IIDSource(_dim(dim), as_law(law))), (), dim, (), name)
+    return Vector(Init(IIDSource(check_dim(dim), as_law(law))), (), dim, (), name)
 
 
 def constant(dim: Dim, value: Number, *, name: str = "") -> Vector:
@@ -154,7 +154,7 @@ def constant(dim: Dim, value: Number, *, name: str = "") -> Vector:
     >>> rmtp.limit(np.mean(rmtp.constant(rmtp.Dim("n"), 3)), exact=True).value
     Fraction(3, 1)
     """
-    return Vector(Init(ConstantSource(_dim(dim), plain(value))), (), dim, (), name)
+    return Vector(Init(ConstantSource(check_dim(dim), plain(value))), (), dim, (), name)
 
 
 def Gaussian(
@@ -194,7 +194,9 @@ def Gaussian(
     if entries not in ENTRY_LAWS:
         raise BadParameter(f"unknown entries={entries!r}", remedy=f"one of {', '.join(ENTRY_LAWS)}")
     s2 = variance_of(std, variance, "Gaussian")
-    return Matrix(RandomMatrix(_dim(rows), _dim(cols), Ensemble("Gaussian", s2, False, draw_iid, entries), name))
+    return Matrix(
+        RandomMatrix(check_dim(rows), check_dim(cols), Ensemble("Gaussian", s2, False, draw_iid, entries), name)
+    )
 
 
 def GOE(dim: Dim, std: Any = 1, *, variance: Any = None, entries: str = "gaussian", name: str = "") -> Matrix:
@@ -226,7 +228,7 @@ def GOE(dim: Dim, std: Any = 1, *, variance: Any = None, entries: str = "gaussia
     if entries not in ENTRY_LAWS:
         raise BadParameter(f"unknown entries={entries!r}", remedy=f"one of {', '.join(ENTRY_LAWS)}")
     s2 = variance_of(std, variance, "GOE")
-    return Matrix(RandomMatrix(_dim(dim), dim, Ensemble("GOE", s2, True, draw_symmetric, entries), name))
+    return Matrix(RandomMatrix(check_dim(dim), dim, Ensemble("GOE", s2, True, draw_symmetric, entries), name))
 
 
 def elementwise(
@@ -436,7 +438,14 @@ def soft_threshold(x: Any, threshold: Any) -> Any:
     return relu(x - threshold) - relu(-x - threshold)
 
 
-def _dim(dim: Any) -> Dim:
+def check_dim(dim: Any) -> Dim:
+    """The width itself, if it is one.
+
+    Raises
+    ------
+    BadParameter
+        If it is not; an int, say, which is for `rmtp.sample` to choose.
+    """
     if not isinstance(dim, Dim):
         raise BadParameter(f"{dim!r} is not a width", remedy='n = rmtp.Dim("n")')
     return dim

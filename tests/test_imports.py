@@ -65,7 +65,17 @@ ORDER = [
         "kernels.panels",
         "kernels.pairs",
     ),
-    *("kernels.simplify", "kernels.run", "kernels.tangent", "kernels.gia", "kernels.entrywise", "kernels.store"),
+    *(
+        "kernels.simplify",
+        "kernels.places",
+        "kernels.gaps",
+        "kernels.run",
+        "kernels.careful",
+        "kernels.tangent",
+        "kernels.gia",
+        "kernels.entrywise",
+        "kernels.store",
+    ),
     *(
         "kernels.api",
         "kernels.inspection",
