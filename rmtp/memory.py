@@ -137,8 +137,9 @@ def _on_vectors(
     right = _stacked([[r.get(k, 0) for k in range(size)] for r in rows], (len(rows), size))
     left = _stacked([[c.get(k, 0) for k in range(size)] for c in columns], (len(columns), size))
     copies = np.broadcast_shapes(right.shape[2:], left.shape[2:])
-    right = np.broadcast_to(right, right.shape[:2] + copies)
-    left = np.broadcast_to(left, left.shape[:2] + copies)
+    right, left = (
+        np.broadcast_to(v if v.ndim > 2 or not copies else v[..., None], v.shape[:2] + copies) for v in (right, left)
+    )
     out = np.zeros((len(rows), len(columns), *copies))
     for index in np.ndindex(copies):
         at = (slice(None), slice(None), *index)

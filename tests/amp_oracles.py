@@ -27,7 +27,7 @@ def gauss(f: Callable[[float], float], scale: float = 1.0, points: tuple[float, 
     """E f(scale Z) by adaptive quadrature, cut at given points."""
     cuts = sorted({-12.0, 12.0, *(p / scale for p in points if abs(p) < 12 * scale)})
     pieces = [
-        quad(lambda z: f(scale * z) * norm.pdf(z), a, b, epsabs=1e-14, epsrel=1e-13)[0] for a, b in zip(cuts, cuts[1:])
+        quad(lambda z: f(scale * z) * norm.pdf(z), a, b, epsabs=1e-14, epsrel=1e-13)[0] for a, b in pairwise(cuts)
     ]
     return float(sum(pieces))
 
@@ -64,7 +64,7 @@ def posterior_error(parts: list[tuple[float, float, float]], tau2: float) -> flo
 
 
 def polynomial_error(P: np.polynomial.Polynomial, noise: Fraction, delta: Fraction) -> Fraction:
-    """int P^2 + noise lambda Q^2, Q = (1 - P) / lambda, over the law of A.T A: entries of variance 1/rows, delta = rows/cols."""
+    """int P^2 + noise lambda Q^2, Q = (1 - P) / lambda, A of variance 1/rows, delta = rows/cols."""
 
     # A.T A has the nonzero eigenvalues of A A^T: W = sqrt(delta) A has variance 1/cols; tr over cols
     def moment(k: int) -> Fraction:

@@ -144,12 +144,8 @@ def rectified(noise: Any) -> Channel:
     >>> bool(rmtp.amp.rectified(0.1).output(2.0, 0.0, 1.0) > 0)
     True
     """
-    _positive(noise)
-    return numerical(
-        f"relu(z) + N(0, {noise})",
-        lambda z: np.maximum(z, 0) + Normal(z.dim, cov=noise, name="w"),
-        lambda y, z: -((y - np.maximum(z, 0.0)) ** 2) / (2 * float(noise)),
-    )
+    inf = float("inf")
+    return _bent(f"relu(z) + N(0, {noise})", lambda z: np.maximum(z, 0), ((-inf, 0, 0.0), (0, inf, 1.0)), noise)
 
 
 def phase_retrieval(noise: Any) -> Channel:
@@ -161,12 +157,53 @@ def phase_retrieval(noise: Any) -> Channel:
     >>> float(rmtp.amp.phase_retrieval(0.1).output(1.0, 0.0, 1.0))       # by symmetry
     0.0
     """
+    inf = float("inf")
+    return _bent(f"|z| + N(0, {noise})", np.abs, ((-inf, 0, -1.0), (0, inf, 1.0)), noise)
+
+
+def _bent(name: str, bend: Callable[[Any], Any], pieces: Any, noise: Any) -> Channel:
+    """y = h(z) + N(0, noise), h(z) = slope * z on pieces (low, high, slope): given y, z is a mixture of truncated Gaussians."""
     _positive(noise)
-    return numerical(
-        f"|z| + N(0, {noise})",
-        lambda z: np.abs(z) + Normal(z.dim, cov=noise, name="w"),
-        lambda y, z: -((y - np.abs(z)) ** 2) / (2 * float(noise)),
-    )
+
+    def moments(y: Any, omega: Any, V: Any) -> tuple[Any, Any]:
+        y, omega, V = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (y, omega, V)))
+        logs, means, seconds = [], [], []
+        for low, high, a in pieces:
+            spread = a * a * V + noise
+            var = V * noise / spread
+            centre = (omega * noise + a * y * V) / spread
+            std = np.sqrt(var)
+            # one end of every piece is infinite: turned so that the piece is z > cut
+            side = 1.0 if high == np.inf else -1.0
+            u = side * (centre - (low if side > 0 else high)) / std
+            mass = log_ndtr(u)
+            hazard = np.exp(-u * u / 2 - mass) / np.sqrt(2 * np.pi)
+            mean = centre + side * std * hazard
+            logs.append(-((y - a * omega) ** 2) / (2 * spread) - np.log(spread) / 2 + mass)
+            means.append(mean)
+            seconds.append(var * (1 - hazard * (u + hazard)) + mean**2)
+        share = np.exp(np.stack(logs) - np.max(logs, axis=0))
+        share = share / share.sum(axis=0)
+        mean = np.sum(share * np.stack(means), axis=0)
+        return mean, np.sum(share * np.stack(seconds), axis=0) - mean**2
+
+    def output(y: Any, omega: Any, V: Any) -> Any:
+        return (moments(y, omega, V)[0] - omega) / V
+
+    def slope(y: Any, omega: Any, V: Any) -> Any:
+        return (moments(y, omega, V)[1] / V - 1) / V
+
+    def observe(z: Any) -> Any:
+        return bend(z) + Normal(z.dim, cov=noise, name="w")
+
+    return _channel(name, observe, output, slope)
+
+
+def _channel(name: str, observe: Any, output: Callable[..., Any], slope: Callable[..., Any]) -> Channel:
+    """A channel from functions of arrays; the engine differentiates `output` in omega alone."""
+    first = elementwise(output, (None, slope, None), name="output")
+    second = elementwise(slope, (None, None, None), name="output'")
+    return Channel(name, observe, _either(first, output), _either(second, slope))
 
 
 def poisson() -> Channel:
@@ -230,9 +267,7 @@ def numerical(name: str, observe: Callable[[Any], Any], log_likelihood: Callable
     def slope(y: Any, omega: Any, V: Any) -> Any:
         return (moments(y, omega, V)[1] - 1) / V
 
-    second = elementwise(slope, (None, None, None), name="output'")
-    first = elementwise(output, (None, slope, None), name="output")
-    return Channel(name, observe, _either(first, output), _either(second, slope))
+    return _channel(name, observe, output, slope)
 
 
 _HERMITE = 80
