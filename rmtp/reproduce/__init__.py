@@ -1,5 +1,6 @@
 """Laws known so far, derived again from the engine, compared with theory and with finite matrices."""
 
+from .evolution import EVOLUTION
 from .iterations import ITERATIONS
 from .jacobians import JACOBIANS
 from .kernels import KERNELS
@@ -19,6 +20,7 @@ DERIVATIONS: tuple[Derivation, ...] = (
     *NETWORKS,
     *KERNELS,
     *ITERATIONS,
+    *EVOLUTION,
     *LANGUAGE,
 )
 
