@@ -1,6 +1,6 @@
 """Limits of wide random computations, by the master theorem of tensor programs."""
 
-from . import amp, errors, networks, regression
+from . import amp, errors, networks, regression, training
 from .amp.correction import onsager
 from .amp.evolution import Trajectory, state_evolution
 from .amp.simulation import compare, simulate
@@ -115,6 +115,7 @@ __all__ = [
     "spectrum",
     "state_evolution",
     "swish",
+    "training",
     "verify",
     "width_classes",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from amp_oracles import (
+    gauss,
     linear,
     polynomial_error,
     posterior_error,
@@ -30,6 +31,7 @@ from rmtp.amp import (
     invariant_amp,
     ista,
     linear_model,
+    linearised_gamp,
     minibatch_descent,
     minibatches,
     nesterov,
@@ -254,6 +256,29 @@ def test_spectral_starts_are_the_eigenvectors():
     )  # Benaych-Georges & Nadakuditi
     below = rmtp.state_evolution(power_iteration, spectral_start(spiked_wigner(0.8, [-1, 1]), iterations=60), 0)
     assert below.overlap.value[0] < 1e-3
+
+
+def test_spectral_start_of_phase_retrieval():
+    """The overlap of Lu & Li 2017 and Mondelli & Montanari 2019 for the weights T that the iteration rests at.
+
+    With T = d / (1 + d / s) their condition E[T (Z^2 - 1) / (s - T)] = 1 / delta reads s = delta E[d (Z^2 - 1)].
+    """
+    delta = 3.0
+
+    def weight(y):
+        return (y - 1) / (y + 1)
+
+    start = spectral_start(generalised_linear_model(delta, GAUSS, lambda z: z**2), iterations=40, weight=weight)
+    found = rmtp.state_evolution(partial(linearised_gamp, weight=weight), start, 0)
+
+    def mean(f):
+        return gauss(lambda z: f(weight(z * z), z))
+
+    s = delta * mean(lambda d, z: d * (z * z - 1))
+    share = 1 / delta - mean(lambda d, z: d * d) / s**2
+    expected = share / (1 / delta + mean(lambda d, z: d * d * (z * z - 1)) / s**2)
+    assert found.overlap.value[0] ** 2 == pytest.approx(expected, rel=1e-8)
+    assert found.power.value[0] == pytest.approx(1, rel=1e-9)
 
 
 def _identity():

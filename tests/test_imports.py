@@ -77,6 +77,18 @@ ORDER = [
     *("networks.checks", "networks", "plotbands", "prediction", "likelihood", "regression", "sklearn"),
     *("amp.problems", "amp.observed", "amp.fresh", "amp.evolution", "amp.simulation", "amp.correction"),
     *("amp.algorithms", "amp.denoisers", "amp.channels", "amp.spectral", "amp.fixedpoints", "amp"),
+    *(
+        "training.stack",
+        "training.finite",
+        "training.optimisers",
+        "training.trajectory",
+        "training.model",
+        "training.linearised",
+        "training.losses",
+        "training.dynamics",
+        "training.trainer",
+        "training",
+    ),
     *("reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}
