@@ -76,7 +76,7 @@ def trial(n: int, rng: np.random.Generator) -> float:
 
 
 def main(quick: bool = False) -> str:
-    repeats = 1 if quick else 3
+    repeats = 1 if quick else 12
     ours, found = seconds(by_theorem, repeats)
     limits, stated = found.mse.value[1:], float(found.mse.error[-1])
     paper, closed = seconds(lambda: state_evolution(shrinkage_error), repeats)
