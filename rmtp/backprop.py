@@ -292,9 +292,15 @@ def sensitivities(x: Vector, stops: Mapping[int, Sequence[tuple[Node, Node]]]) -
     found: dict[int, Node] = {}
     gradients: dict[int, Node] = {id(x): Scalar(Parameter(Fraction(1)))}
     extra = {u: [v for _, v in held] for u, held in stops.items()}
-    for node in reversed(_ordered(x, extra)):
+    order = _ordered(x, extra)
+    reaching = set(stops)  # only what depends on a product is differentiated: labels and batches may jump
+    for node in order:
+        beneath = extra[id(node)] if id(node) in extra else () if isinstance(node.op, MatVec) else node.args
+        if any(id(a) in reaching for a in beneath):
+            reaching.add(id(node))
+    for node in reversed(order):
         g = gradients.get(id(node))
-        if g is None or isinstance(node.op, Init):
+        if g is None or id(node) not in reaching:
             continue
         if id(node) in stops:
             found[id(node)] = g

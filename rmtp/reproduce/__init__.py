@@ -1,5 +1,6 @@
 """Laws known so far, derived again from the engine, compared with theory and with finite matrices."""
 
+from .evolution import EVOLUTION
 from .iterations import ITERATIONS
 from .jacobians import JACOBIANS
 from .kernels import KERNELS
@@ -21,6 +22,7 @@ DERIVATIONS: tuple[Derivation, ...] = (
     *KERNELS,
     *TRAINING,
     *ITERATIONS,
+    *EVOLUTION,
     *LANGUAGE,
 )
 
