@@ -1,6 +1,6 @@
 """Limits of wide random computations, by the master theorem of tensor programs."""
 
-from . import errors, networks, regression
+from . import errors, networks, regression, training
 from .backprop import Gradient, backprop
 from .eigenlaws import FreeCumulants, Moments, RTransform
 from .ensembles import Dim
@@ -106,6 +106,7 @@ __all__ = [
     "solve",
     "spectrum",
     "swish",
+    "training",
     "verify",
     "width_classes",
 ]

@@ -35,6 +35,7 @@ ORDER = [
         "plotmarks",
         "plots",
         "plotmaps",
+        "plotscalings",
         "zlaw",
         "uses",
     ),
@@ -73,7 +74,8 @@ ORDER = [
         "networks.finite",
     ),
     *("networks.checks", "networks", "plotbands", "prediction", "likelihood", "regression", "sklearn"),
-    *("reproduce", "cli", "__main__"),
+    *("training.catalogue", "training.scaling", "training.abcnets", "training.limits", "training.measure"),
+    *("training", "reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}
 
