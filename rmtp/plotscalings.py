@@ -171,3 +171,26 @@ def plot_training(limits: Mapping[str, Any], finite: Mapping[str, Any], point: i
         axes.set(xlabel="step of gradient descent", ylabel=r"output / $(d/d^*)^\kappa$")
         axes.legend(fontsize=11)
     return axes
+
+
+def plot_features(run: Any, ax: Any = None) -> Any:
+    """Outputs at the test points after each step of training in infinite width, with two errors.
+
+    Examples
+    --------
+    >>> from rmtp.plots import figure
+    >>> from rmtp.training import feature_learning
+    >>> run = feature_learning([[1]], [1], phi="linear", steps=2, exact=True)
+    >>> plot_features(run, figure()[1]).get_ylabel()
+    'output $f_t$'
+    """
+    values = np.asarray(run.test.value, dtype=float)
+    errors = np.asarray(run.test.error, dtype=float)
+    with drawing(ax) as axes:
+        steps = np.arange(len(values))
+        for k in range(values.shape[1]):
+            colour = PALETTE[k % len(PALETTE)]
+            axes.errorbar(steps, values[:, k], 2 * errors[:, k], color=colour, label=f"test point {k}", capsize=3)
+        axes.set(xlabel="steps of SGD", ylabel="output $f_t$")
+        axes.legend()
+    return axes

@@ -75,6 +75,7 @@ ORDER = [
     ),
     *("networks.checks", "networks", "plotbands", "prediction", "likelihood", "regression", "sklearn"),
     *("training.catalogue", "training.scaling", "training.abcnets", "training.limits", "training.measure"),
+    "training.features",
     *("training", "reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}

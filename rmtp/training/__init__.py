@@ -2,6 +2,7 @@
 
 from .abcnets import Networks, draw_networks
 from .catalogue import LimitModel
+from .features import FeatureLearning, Unrolled, feature_learning, unroll
 from .limits import Dynamics, finite_dynamics, limit_dynamics
 from .measure import Comparison, Slopes, compare, measure
 from .scaling import ABC, Exponents, Report, classify, exponents, named, plane
@@ -11,17 +12,21 @@ __all__ = [
     "Comparison",
     "Dynamics",
     "Exponents",
+    "FeatureLearning",
     "LimitModel",
     "Networks",
     "Report",
     "Slopes",
+    "Unrolled",
     "classify",
     "compare",
     "draw_networks",
     "exponents",
+    "feature_learning",
     "finite_dynamics",
     "limit_dynamics",
     "measure",
     "named",
     "plane",
+    "unroll",
 ]
