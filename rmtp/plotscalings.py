@@ -139,7 +139,9 @@ def plot_comparisons(found: Sequence[Any], ax: Any = None) -> Any:
                 color=PALETTE[k % len(PALETTE)], capsize=4, label=label,
             )  # fmt: skip
         axes.set(xscale="log", yscale="log", xlabel="width d", ylabel="relative distance from the limit")
-        axes.legend(fontsize=10)
+        low, high = axes.get_ylim()
+        axes.set_ylim(low * (low / high) ** (0.11 * len(found)), high)  # room for the legend
+        axes.legend(fontsize=10.5, loc="lower left")
     return axes
 
 

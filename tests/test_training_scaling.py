@@ -142,6 +142,8 @@ def test_cells_with_growing_logits_are_too_slow_to_be_seen():
         assert "logits grow" in note
     for name in ("mf", "ntk", "sym-default", "ic-mf"):
         assert not classify(name).notes
+    for name in (("-3/4", "1/2"), (-1, "3/4"), (0, "-1/4")):
+        assert classify(name).notes[0].startswith("convergence is slow: corrections vanish like n^-1/4")
 
 
 def test_neighbours_of_a_point_are_other_models():

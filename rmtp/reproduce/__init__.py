@@ -7,6 +7,7 @@ from .language import LANGUAGE
 from .laws import LAWS
 from .networks import NETWORKS
 from .report import html_report, save_figures
+from .scaling import SCALING
 from .spectra import SPECTRA
 from .systems import SYSTEMS
 from .table import Claim, Derivation, Row, check, false_alarm_rate, table_text
@@ -18,6 +19,7 @@ DERIVATIONS: tuple[Derivation, ...] = (
     *JACOBIANS,
     *NETWORKS,
     *KERNELS,
+    *SCALING,
     *ITERATIONS,
     *LANGUAGE,
 )

@@ -128,7 +128,7 @@ def feature_learning(
 ) -> FeatureLearning:
     """A network that learns features, trained by SGD at infinite width.
 
-    Law: ``f = mean(v phi(h^L))``, ``h^l = W^l phi(h^(l-1))``, ``h^1 = U x``; entries of U and v have variance 1, those of W 1/n;
+    Law: ``f = mean(v phi(h^L))``, ``h^l = W^l phi(h^(l-1))``, ``h^1 = U x``; entries of U, v have variance 1, those of W 1/n;
     U and v move by eta n times their gradient, W by eta times its own: the maximal update parametrisation.
 
     Parameters

@@ -466,12 +466,12 @@ def _notes(report: Report) -> Iterator[str]:
         yield f"the readout outgrows its initial value by n^{report.exponents.weights[-1]} in one step: its limit starts at 0"
     if report.rate > SLOW:
         return
-    times = 2 ** float(1 / report.rate)
-    grows = report.model is not None and report.model.kernel > 0
-    logits = f"; the logits grow like n^{report.exponents.update}, and the gradient is a sign only where they are large"
+    logits = 0 < report.exponents.update <= SLOW
+    how = "too slow to be seen" if logits else "slow"
+    note = f"; the logits grow like n^{report.exponents.update}, and the gradient is a sign only where they are large"
     yield (
-        f"convergence is too slow to be seen: corrections vanish like n^-{report.rate}, "
-        f"and to halve them takes {times:.0f} times the width{logits if grows else ''}"
+        f"convergence is {how}: corrections vanish like n^-{report.rate}, "
+        f"and to halve them takes {2 ** float(1 / report.rate):.0f} times the width{note if logits else ''}"
     )
 
 
