@@ -91,6 +91,24 @@ def plot_plane(ax: Any = None) -> Any:
     return axes
 
 
+def _pace(report: Any) -> str:
+    """What a reader must know of a limit that networks are slow to reach."""
+    if not report.notes:
+        return ""
+    return f" ($d^{{-{report.rate}}}${': too slow to be seen' if 'too slow' in report.notes[0] else ''})"
+
+
+def _width_ticks(axes: Any, widths: Sequence[int]) -> None:
+    axes.set_xticks(list(widths), [str(n) for n in widths])
+    axes.minorticks_off()
+
+
+def _room_below(axes: Any, share: float) -> None:
+    """For a legend, as a share of a logarithmic axis."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low * (low / high) ** share, high)
+
+
 def plot_slopes(slopes: Any, ax: Any = None) -> Any:
     """Measured sizes against the width with two standard errors, over dotted lines of the predicted slope.
 
@@ -113,7 +131,9 @@ def plot_slopes(slopes: Any, ax: Any = None) -> Any:
             label = f"{name}: {slopes.slope(name)[0]:+.2f} ({slopes.predicted(name)})"
             axes.errorbar(n, value, 2 * error, fmt=MARKERS[k % len(MARKERS)], color=colour, capsize=4, label=label)
         axes.set(xscale="log", yscale="log", xlabel="width n", ylabel="root mean square over draws")
-        axes.legend(title="measured slope (predicted)", fontsize=10)
+        _width_ticks(axes, slopes.widths)
+        _room_below(axes, 0.13 * (len(slopes.squares) + 1))
+        axes.legend(title="measured slope (predicted)", fontsize=11, loc="lower left")
     return axes
 
 
@@ -131,16 +151,14 @@ def plot_comparisons(found: Sequence[Any], ax: Any = None) -> Any:
     with drawing(ax) as axes:
         for k, one in enumerate(found):
             slow = bool(one.report.notes)
-            label = f"{one.name}, slope {one.slope[0]:+.2f}" + (
-                f", corrections $d^{{-{one.report.rate}}}$" if slow else ""
-            )
+            label = f"{one.name}, slope {one.slope[0]:+.2f}{_pace(one.report)}"
             axes.errorbar(
                 one.widths, one.deviation, 2 * one.error, fmt=("--" if slow else "-") + MARKERS[k % len(MARKERS)],
                 color=PALETTE[k % len(PALETTE)], capsize=4, label=label,
             )  # fmt: skip
         axes.set(xscale="log", yscale="log", xlabel="width d", ylabel="relative distance from the limit")
-        low, high = axes.get_ylim()
-        axes.set_ylim(low * (low / high) ** (0.11 * len(found)), high)  # room for the legend
+        _width_ticks(axes, found[0].widths)
+        _room_below(axes, 0.11 * len(found))
         axes.legend(fontsize=10.5, loc="lower left")
     return axes
 
@@ -162,7 +180,7 @@ def plot_training(limits: Mapping[str, Any], finite: Mapping[str, Any], point: i
     with drawing(ax) as axes:
         for k, (name, limit) in enumerate(limits.items()):
             colour = PALETTE[k % len(PALETTE)]
-            axes.plot(limit.mean[:, point], color=colour, label=name)
+            axes.plot(limit.mean[:, point], color=colour, label=name + _pace(limit.report))
             if name in finite:
                 values = finite[name].outputs[:, :, point]
                 error = 2 * values.std(axis=1, ddof=1) / values.shape[1] ** 0.5
