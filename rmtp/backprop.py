@@ -273,7 +273,9 @@ def _is_one(x: Node) -> bool:
 
 
 def _product(a: Node, g: Node) -> Node:
-    """a * g, without the vector of ones that an average sends back."""
+    """a * g, without the 1 that the output starts with, or the vector of ones that an average sends back."""
+    if _is_one(g):
+        return a
     if isinstance(g.op, Init) and isinstance(g.op.source, ConstantSource) and g.op.source.value == 1 and not g.axes:
         return a if a.dim is not None else apply(MULTIPLY, a, g)
     return apply(MULTIPLY, a, g)

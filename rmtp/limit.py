@@ -116,7 +116,7 @@ class MasterTheorem:
 
     def run(self) -> MasterTheorem:
         """Walk the lines in order."""
-        for number, line in enumerate(self.program.lines):
+        for number, line in enumerate(progress(self.program.lines, "lines")):
             value, rank = None, 0
             try:
                 if all(self.values[a] is not None for a in line.args):

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rmtp import plots
 from rmtp.errors import AxisError, BadParameter, NoInfiniteWidth
-from rmtp.plotscalings import AREAS, LINES
+from rmtp.plotscalings import AREAS, LINES, plot_comparisons, plot_plane, plot_training
 from rmtp.training import ABC, classify, compare, draw_networks, finite_dynamics, limit_dynamics, measure, named
 from rmtp.training.abcnets import activation, loss_gradient
 
@@ -268,6 +269,38 @@ def test_what_is_printed():
     assert "features" in text
     assert "-1/2" in text
     assert "slope" in str(compare("ntk", X, Y, widths=(16, 32), draws=3, steps=2))
+
+
+def test_why_deep_mean_field_stands_still():
+    """The claims of the explanation: h^l ~ n^(-(l-1)/2); a layer's features and gradients overlap by n^(-1/2) only."""
+    sizes, overlaps, widths = [], [], (50, 100, 200, 400)
+    for n in widths:
+        nets = draw_networks(named("mean field", 3), n, 3, 40, n)
+        hidden = nets.preactivations(X)
+        sizes.append([np.sqrt(np.mean(h**2)) for h in hidden])
+        gradients = nets._backward(hidden, np.ones((40, 4)))
+        x, dh = np.tanh(hidden[1]), gradients[1]
+        cosines = np.sum(x * dh, axis=1) / np.sqrt(np.sum(x**2, axis=1) * np.sum(dh**2, axis=1))
+        overlaps.append(np.sqrt(np.mean(cosines**2)))
+    slopes = np.polyfit(np.log(widths), np.log(sizes), 1)[0]
+    assert [float(e) for e in classify("mean field", depth=3).exponents.hidden] == [0, -0.5, -1]
+    np.testing.assert_allclose(slopes, [0, -0.5, -1], atol=0.08)
+    assert abs(np.polyfit(np.log(widths), np.log(overlaps), 1)[0] + 0.5) < 0.08
+
+
+def test_figures():
+    with plots.style():
+        ax = plot_plane(plots.figure(10, 8)[1])
+        assert {text.get_text() for text in ax.texts} >= set(CELLS)
+        found = [compare(CELLS[name], X, Y, widths=(16, 64), draws=4, steps=2) for name in ("MF", "barycenter")]
+        labels = plot_comparisons(found, plots.figure()[1]).get_legend_handles_labels()[1]
+        assert "too slow to be seen" in labels[1]
+        assert "slow" not in labels[0]
+        ax = measure("mf", X, Y, widths=(16, 32), draws=4).plot(plots.figure()[1])
+        assert len(ax.get_legend_handles_labels()[1]) == 6
+        limits = {"barycenter": limit_dynamics(CELLS["barycenter"], X, Y, steps=2)}
+        ax = plot_training(limits, {}, 0, plots.figure()[1])
+        assert "too slow" in ax.get_legend_handles_labels()[1][0]
 
 
 def test_names_of_the_map_stand_on_their_cells():

@@ -195,7 +195,7 @@ def test_treating_the_transpose_as_independent_is_wrong():
     assert abs(right.test.value[1, 0] - naive.test.value[1, 0]) > 100 * right.test.error[1, 0]
 
 
-@pytest.mark.parametrize("phi", ["tanh", "relu"])
+@pytest.mark.parametrize("phi", ["tanh", "relu", lambda h: h * np.tanh(h) - h / 2], ids=["tanh", "relu", "composite"])
 def test_one_hidden_layer_against_particles(phi):
     """The mean-field limit by Monte Carlo: full batch, logistic loss. 12 values, Student's t of 63 degrees, 4.5: rate 4e-4."""
     x, y = [[1.0, 0.2], [-0.3, 0.8], [0.5, -0.9]], [1, -1, 1]
@@ -250,6 +250,8 @@ def trained(depth, phi, width, draws, rng, steps, batch, rate, entries="gaussian
         (1, "quadratic", (500, 1000, 2000, 4000), {"learning_rate": 0.05, "steps": 2}),
         (2, "tanh", (50, 100, 200), {"learning_rate": 0.5, "steps": 3, "batch": 2}),
         (2, "relu", (50, 100, 200), {"learning_rate": 0.3, "steps": 3}),
+        (2, "linear", (50, 100, 200), {"learning_rate": 0.4, "steps": 3}),
+        (2, rmtp.gelu, (50, 100, 200), {"learning_rate": 0.4, "steps": 3}),
         (3, "tanh", (50, 100, 200), {"learning_rate": 0.5, "steps": 2}),
     ],
 )
@@ -372,3 +374,44 @@ def test_derivatives_of_coordinates_only():
     with pytest.raises(UnsupportedOperation):
         derivative(W @ x, x)
     assert rmtp.limit(np.mean(derivative(x**2 * np.sin(x), x))).value == pytest.approx(2 * np.exp(-0.5), rel=1e-8)
+
+
+# ---------------------------------------------------------------------------------------------
+# what the program tells besides
+
+
+def test_the_law_of_a_trained_preactivation():
+    """Z^{W x1} = hat + c Z^{dh0}, with the published variance and overlap."""
+    run = unroll([[1]], [1], [[F(7, 10)]], depth=2, steps=1)
+    law = rmtp.limit(run.matrices[0] @ run.features[1][0][0])
+    assert abs(law.var.value - 0.407896) < 5e-7
+    (coefficient,) = law.zdot.values()
+    z, w = np.polynomial.hermite_e.hermegauss(120)
+    q = w @ np.tanh(z) ** 2 / w.sum()
+    norm = w @ np.cosh(q**0.5 * z) ** -4.0 / w.sum()  # E dh0^2, the readout having variance 1
+    assert coefficient.value * norm == pytest.approx(0.201682, abs=5e-7)
+
+
+def test_inputs_seen_through_their_products():
+    """Six coordinates, three points: the same as in coordinates of the plane they lie in, within both errors."""
+    x, y, tests = [[1.0, 0.2], [-0.4, 0.9]], [1.0, -0.5], [[0.3, 0.6]]
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((6, 2)))[0].T
+    low = feature_learning(x, y, tests, steps=3, learning_rate=0.5)
+    high = feature_learning(x @ turn, y, tests @ turn, steps=3, learning_rate=0.5)
+    gap = np.abs(low.test.value - high.test.value)
+    assert np.all(gap < 5 * np.hypot(low.test.error, high.test.error) + 1e-9)
+
+
+def test_repeated_inputs_are_one():
+    run = feature_learning([[1], [1]], [1, 0], [[1], [1]], phi="linear", learning_rate=F(1, 2), exact=True)
+    assert run.test.value[:, 0].tolist() == run.test.value[:, 1].tolist()
+    assert run.test.value.tolist() == linear_recursion([[F(1)], [F(1)]], [F(1), F(0)], [[F(1)]] * 2, F(1, 2), 2, 1)
+
+
+@pytest.mark.parametrize("entries", ["rademacher", "uniform"])
+def test_kernels_do_not_ask_for_the_law_of_entries(entries):
+    """Both kernels of two inputs; the threshold is that of the largest of all scores, false-alarm rate 6e-5."""
+    net = rmtp.networks.mlp(rmtp.Dim("n"), 2, np.tanh)
+    assert rmtp.networks.verify_kernels(
+        net, np.array(X[:2]), widths=(64, 128, 256), trials=60, entries=entries
+    ).passed()

@@ -153,6 +153,21 @@ def test_neighbours_of_a_point_are_other_models():
     assert all(x != y for x, y in pairwise(names))
 
 
+def test_equations_name_what_the_model_needs():
+    for q in (F(-3, 2), -1, F(-3, 4), F(-1, 2), F(-1, 4), 0):
+        for p in (F(-1, 2), F(-1, 4), 0):
+            report = classify((q, p - q))
+            text, latex = report.equations, report.latex()
+            assert ("Theta" in text) == (not report.model.evolves)
+            assert ("g_0 ~ GP" in text) == report.model.needs_initial
+            assert ("1[y F_k < 0]" in text) == (report.model.later_gradient == "sign")
+            assert ("n^kappa" in text) == (report.exponents.update != 0)
+            assert latex.count("{") == latex.count("}")
+            assert latex.startswith("\\begin{aligned}")
+    assert "rmtp" not in classify("mup", depth=2).equations
+    assert "tangent kernel" in classify("ntk", depth=2).equations
+
+
 def test_deep_mean_field_is_explained():
     report = classify("mean field", depth=3)
     assert report.model is None

@@ -9,21 +9,24 @@ Yang & Hu 2021 (2011.14522), section 6.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..axes import stacked
-from ..backprop import derivative
+from ..backprop import ancestors, derivative
 from ..ensembles import Dim
 from ..errors import AxisError, BadParameter, BudgetExceeded, UnsupportedOperation
-from ..handles import Scalar, plain
+from ..handles import Scalar, apply, plain
+from ..instructions import Apply
 from ..language import Gaussian, Normal, program
 from ..limit import limit
 from ..matrices import Matrix
+from ..nonlinearity import Nonlinearity, user
+from ..program import lower
 from ..results import Estimate
-from ..sample import positive
+from ..sample import positive, run
 from .abcnets import activation, loss_gradient
 from .scaling import MIDDLE_LAYERS, classify, named
 
@@ -45,8 +48,8 @@ class Unrolled:
     overlaps : tuple
         ``mean(W x_t dh_s)`` for the initial W of each inner layer, over test points and all earlier samples s: entry t is
         (depth - 1, M, t * batch). Its limit is a Z-Dot term: zero if W and W.T were independent.
-    features : tuple of Vector
-        x of each hidden layer at the test points: (steps + 1, depth, M). For averages of your own.
+    hidden, features : tuple of Vector
+        h and x = phi(h) of each hidden layer at the test points: (steps + 1, depth, M). For averages of your own.
     matrices : tuple of Matrix
         The initial W of the inner layers.
     """
@@ -55,6 +58,7 @@ class Unrolled:
     test: tuple[tuple[Scalar, ...], ...]
     kernels: tuple[Any, ...]
     overlaps: tuple[Any, ...]
+    hidden: tuple[Any, ...]
     features: tuple[Any, ...]
     matrices: tuple[Matrix, ...]
 
@@ -246,11 +250,14 @@ def unroll(
     size = positive(batch, "batch")
     total = positive(-(-len(inputs) // size) if steps is None else steps, "steps")
     rate = plain(learning_rate) / size
-    net = _start(inputs, tests, depth, activation(phi).phi, entries)
-    seen, test, kernels, overlaps, features = [], [], [], [], []
+    points = list(dict.fromkeys(tuple(row) for row in (*inputs, *tests)))  # an input that is repeated is one vector
+    train, shown = ([points.index(tuple(row)) for row in rows] for rows in (inputs, tests))
+    net = _start(points, depth, single(activation(phi).phi), entries)
+    seen, test, kernels, overlaps, hidden, features = [], [], [], [], [], []
     for step in range(total + 1):
-        passes = [net.forward(p) for p in range(len(inputs), len(inputs) + len(tests))]
+        passes = [net.forward(p) for p in shown]
         test.append(tuple(p.output for p in passes))
+        hidden.append(tuple(tuple(p.hidden[k] for p in passes) for k in range(depth)))
         features.append(tuple(tuple(p.features[k] for p in passes) for k in range(depth)))
         kernels.append(
             tuple(
@@ -267,13 +274,15 @@ def unroll(
         if step == total:
             break
         chosen = [(step * size + k) % len(inputs) for k in range(size)]
-        runs = [net.forward(i) for i in chosen]
+        runs = [net.forward(train[i]) for i in chosen]
         seen.append(tuple(r.output for r in runs))
         moved = [
             net.backward(r, rate * loss_gradient(loss, r.output, targets[i])) for i, r in zip(chosen, runs, strict=True)
         ]
         net = _Net(net.first, net.gram, net.matrices, net.readout, net.phi, (*net.updates, *moved))
-    return Unrolled(tuple(seen), tuple(test), tuple(kernels), tuple(overlaps), tuple(features), net.matrices)
+    return Unrolled(
+        tuple(seen), tuple(test), tuple(kernels), tuple(overlaps), tuple(hidden), tuple(features), net.matrices
+    )
 
 
 def check_scaling(scaling: Any, depth: int) -> None:
@@ -296,6 +305,46 @@ def check_scaling(scaling: Any, depth: int) -> None:
             f"the scaling {scaling!r} with {depth} hidden layers: {report.explanation}",
             remedy='scaling="mup"; kernel regimes are rmtp.training.limit_dynamics',
         )
+
+
+def single(phi: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """phi as one instruction; polynomials, and what is one instruction already, stay as they are.
+
+    Written out, ``h * tanh(h)`` of a sum h is a sum of products, whose number multiplies in every step. Derivatives are
+    those of the expression, up to the third, and none of a function that jumps: Stein's lemma takes over there.
+
+    Examples
+    --------
+    >>> h = Normal(Dim("n"), name="h")
+    >>> single(lambda z: z**2)(h), single(np.tanh)(h), single(lambda z: z * np.tanh(z))(h)
+    (h**2, tanh(h), phi(h))
+    """
+    x = Normal(Dim("n"))
+    y = phi(x)
+    made = [node.op.fn for node in ancestors(y) if isinstance(node.op, Apply) and node.dim is not None]
+    if len(made) == 1 or not any(isinstance(fn, Nonlinearity) for fn in made):
+        return phi
+    fn = _folded(y, x, "phi", 3)
+    return lambda h: apply(fn, h)
+
+
+def _folded(y: Any, x: Any, name: str, orders: int) -> Nonlinearity:
+    """The expression y(x) as one function with its derivatives."""
+    code, source = lower([y]), x.op.source
+    kinks, jumps = set(), False
+    for node in ancestors(y):
+        if isinstance(node.op, Apply) and isinstance(node.op.fn, Nonlinearity):
+            jumps = jumps or bool(node.op.fn.jumps)
+            if node.args[node.op.fn.kink_arg] is x:
+                kinks |= set(node.op.fn.kinks)
+
+    def fn(h: Any) -> np.ndarray:
+        array = np.asarray(h, dtype=float)
+        (out,) = run(code, array.size, np.random.default_rng(0), given={id(source): array.reshape(-1, 1)})
+        return np.broadcast_to(out, (array.size,)).reshape(array.shape)
+
+    slope = None if jumps or not orders else _folded(derivative(y, x), x, f"{name}'", orders - 1)
+    return replace(user(fn, slope, sorted(kinks), name=name), mp=None)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -366,9 +415,8 @@ class _Net:
         return _Update(c, run.point, run.features, tuple(gradients[::-1]))
 
 
-def _start(inputs: Sequence[Any], tests: Sequence[Any], depth: int, phi: Callable[[Any], Any], entries: str) -> _Net:
+def _start(points: Sequence[Any], depth: int, phi: Callable[[Any], Any], entries: str) -> _Net:
     n = Dim("n")
-    points = [*inputs, *tests]
     gram = tuple(tuple(sum((a * b for a, b in zip(p, q)), 0) for q in points) for p in points)
     d = len(points[0])
     if d <= len(points):

@@ -341,7 +341,7 @@ def finite_dynamics(
     shift = first * (scale ** float(-HALF - where[0]) - 1) if model.corrected else np.zeros_like(first)
     f = first + shift
     out = [f]
-    for _ in range(t.steps):
+    for _ in progress(range(t.steps), "steps"):
         nets = nets.step(t.x, loss_gradient("logistic", out[-1][:, : t.size], t.y), t.rate)
         out.append(nets.outputs(t.everywhere) + shift)
     outputs = np.stack(out) / scale ** float(report.exponents.update)
