@@ -211,6 +211,16 @@ def test_the_stated_error_is_that_of_monte_carlo():
 # finite networks tend to the limit
 
 
+def test_at_the_reference_width_all_scalings_are_one_network():
+    """Powers of d / d* are 1 there: the models differ in what they take for large."""
+    runs = [
+        finite_dynamics(s, X, Y, TEST, width=32, reference=32.0, sigma=0.3, steps=4, draws=3, rng=1).outputs
+        for s in (*CELLS.values(), "ic-mf")
+    ]
+    for other in runs[1:]:
+        np.testing.assert_allclose(other, runs[0], rtol=1e-12)
+
+
 @pytest.mark.parametrize("name", ["MF", "NTK"])
 def test_networks_tend_to_their_limit(name):
     found = compare(CELLS[name], X, Y, TEST, widths=(64, 4096), draws=12, steps=5, particles=8192)
@@ -253,6 +263,8 @@ def test_measured_slopes_within_a_twentieth(name):
         ("ntk", 2),
         ("standard", 2),
         (ABC((0, "1/2", "1/2"), (0, 0, 0), "-1/4"), 2),
+        (ABC(("-1/4", "1/4", "1/2"), ("1/4", "1/4", "1/4"), 0), 2),  # r = 1/4, stable
+        (ABC((0, "1/2", "1/2"), (0, 0, 0), "1/2"), 2),  # r = 1, stagnates
     ],
 )
 def test_measured_slopes_of_any_depth(scaling, depth):
@@ -316,6 +328,10 @@ def test_names_of_the_map_stand_on_their_cells():
 def test_no_limit_outside_the_band():
     with pytest.raises(NoInfiniteWidth, match="features grow"):
         limit_dynamics((1, 1), X, Y)
+    with pytest.raises(NoInfiniteWidth, match="features grow"):
+        measure((1, 1), X, Y)
+    with pytest.raises(NoInfiniteWidth, match="vanish"):
+        measure("mean field", X, Y, depth=3)
     with pytest.raises(NoInfiniteWidth, match="stagnates"):
         finite_dynamics((-1, -1), X, Y, width=10)
 

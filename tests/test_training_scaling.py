@@ -6,7 +6,7 @@ from fractions import Fraction as F
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmtp.errors import BadParameter
@@ -61,6 +61,7 @@ def test_the_band_has_thirteen_cells():
     assert len({model.name for model in found}) == 13
 
 
+@settings(deadline=None)
 @given(rationals, rationals)
 def test_exponents_of_one_hidden_layer_are_those_of_the_plane(q, t):
     """f_0, K and Delta f, weights and kernel by Golikov's own arithmetic, in p and kappa."""
@@ -74,6 +75,7 @@ def test_exponents_of_one_hidden_layer_are_those_of_the_plane(q, t):
         assert e.kernel_change == max(2 * p, p - F(1, 2))
 
 
+@settings(deadline=None)
 @given(rationals, rationals)
 def test_the_band_is_between_two_lines(q, t):
     report, p = classify((q, t)), q + t
@@ -99,6 +101,7 @@ def theorem_3_3(a, b, c):
 halves = st.fractions(min_value=-1, max_value=2, max_denominator=4)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4), st.data())
 def test_any_depth_against_the_printed_theorem(depth, data):
     a = [data.draw(halves) for _ in range(depth + 1)]
@@ -112,6 +115,7 @@ def test_any_depth_against_the_printed_theorem(depth, data):
     assert (report.stability == "stable" and report.learns_features) == learning
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4), st.data(), rationals)
 def test_shifted_parametrisations_are_one(depth, data, theta):
     rows = [tuple(data.draw(halves) for _ in range(depth + 1)) for _ in range(2)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BadParameter
+from ..errors import BadParameter, NoInfiniteWidth
 from ..progress import progress
 from ..sample import generator, positive
 from ..verify import check_widths, line_fit
@@ -113,6 +113,8 @@ def measure(
 
     Raises
     ------
+    NoInfiniteWidth
+        If features do not stay of one size at initialisation and in the first steps.
     BadParameter, AxisError
 
     Notes
@@ -128,6 +130,8 @@ def measure(
     report = classify(scaling, depth=depth)
     if report.model is not None and report.model.corrected:
         raise BadParameter('slopes of "ic-mf"', remedy='"mf", which it trains, and "ntk", from which its f_0 is')
+    if report.exponents.features > 0 or any(report.exponents.hidden):
+        raise NoInfiniteWidth(f"no power laws: {report.explanation}", remedy="a scaling whose features stay finite")
     inputs, targets = data(x, y)
     labels(targets)
     sizes, fn = check_widths(widths), activation(phi)
