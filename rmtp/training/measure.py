@@ -19,7 +19,7 @@ from .scaling import Report, classify
 
 Array = np.ndarray
 QUANTITIES = ("f_0", "kernel", "update", "weights", "features", "kernel change")
-_ROOM = 1 << 24  # numbers that one batch of draws may hold
+_ROOM = 1 << 21  # numbers that one batch of draws may hold
 
 
 @dataclass(frozen=True, eq=False)
