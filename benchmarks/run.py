@@ -25,6 +25,7 @@ import mixed
 import numpy
 import products
 import scipy
+import training
 
 import rmtp
 
@@ -41,6 +42,7 @@ BENCHMARKS = (
     marchenko_pastur_density,
     imports,
     kernels,
+    training,
 )
 
 

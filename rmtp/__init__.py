@@ -1,6 +1,9 @@
 """Limits of wide random computations, by the master theorem of tensor programs."""
 
-from . import errors, networks, regression, training
+from . import amp, errors, networks, regression, training
+from .amp.correction import onsager
+from .amp.evolution import Trajectory, state_evolution
+from .amp.simulation import compare, simulate
 from .backprop import Gradient, backprop
 from .eigenlaws import FreeCumulants, Moments, RTransform
 from .ensembles import Dim
@@ -65,12 +68,15 @@ __all__ = [
     "Program",
     "RTransform",
     "Scalar",
+    "Trajectory",
     "Vector",
     "Verification",
     "Wishart",
     "ZLaw",
+    "amp",
     "backprop",
     "block",
+    "compare",
     "constant",
     "diag",
     "elementwise",
@@ -91,6 +97,7 @@ __all__ = [
     "nngp",
     "nngp_ntk",
     "ntk",
+    "onsager",
     "outer",
     "parameter",
     "program",
@@ -100,11 +107,13 @@ __all__ = [
     "sample",
     "selu",
     "silu",
+    "simulate",
     "singular_values",
     "soft_threshold",
     "softplus",
     "solve",
     "spectrum",
+    "state_evolution",
     "swish",
     "training",
     "verify",

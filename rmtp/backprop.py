@@ -10,8 +10,9 @@ that is ``dx = sqrt(n) * df/dx`` (TP II, 2006.14548, Equation 12).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -266,6 +267,70 @@ def _pulled(node: Node, k: int, g: Node) -> Node | None:
                 f"the gradient through {node!r}", remedy="unroll the equation into a fixed number of steps"
             )
     raise AssertionError(node.op)
+
+
+def sensitivities(x: Vector, stops: Mapping[int, Sequence[tuple[Node, Node]]]) -> dict[int, Node]:
+    """dx / du for some products u, coordinate by coordinate, scalars held at their limits.
+
+    Parameters
+    ----------
+    x : Vector
+    stops : mapping
+        By id of a product u: what it holds besides its Gaussian part, as pairs (coefficient, vector); the derivative is the
+        one with respect to the Gaussian part.
+
+    Returns
+    -------
+    dict of id -> Node
+        Of the products that x depends on.
+
+    Raises
+    ------
+    UnsupportedOperation
+        Where a derivative is not known, or is carried by jumps.
+    """
+    found: dict[int, Node] = {}
+    gradients: dict[int, Node] = {id(x): Scalar(Parameter(Fraction(1)))}
+    extra = {u: [v for _, v in held] for u, held in stops.items()}
+    for node in reversed(_ordered(x, extra)):
+        g = gradients.get(id(node))
+        if g is None or isinstance(node.op, Init):
+            continue
+        if id(node) in stops:
+            found[id(node)] = g
+            parts = [(v, apply(MULTIPLY, c, g)) for c, v in stops[id(node)]]
+        elif isinstance(node.op, MatVec):
+            continue
+        else:
+            if isinstance(node.op, Apply) and isinstance(node.op.fn, Nonlinearity) and node.op.fn.jumps:
+                raise UnsupportedOperation(
+                    f"{node.op.fn.name} jumps: its derivative is an average over a density",
+                    where=repr(node),
+                    remedy="a function without jumps, or an Onsager term of your own in Stein's form mean(u x) / mean(u**2)",
+                )
+            parts = [(a, _pulled(node, k, g)) for k, a in enumerate(node.args) if a.dim is not None]
+        for arg, part in parts:
+            if part is not None:
+                old = gradients.get(id(arg))
+                gradients[id(arg)] = part if old is None else apply(ADD, old, part)
+    return found
+
+
+def _ordered(root: Node, extra: Mapping[int, Sequence[Node]]) -> list[Node]:
+    """`ancestors` over vectors, where products hold further vectors instead of what they multiply."""
+    done: dict[int, Node] = {}
+    stack: list[tuple[Node, bool]] = [(root, False)]
+    while stack:
+        node, ready = stack.pop()
+        if id(node) in done:
+            continue
+        if ready:
+            done[id(node)] = node
+            continue
+        stack.append((node, True))
+        beneath = extra[id(node)] if id(node) in extra else () if isinstance(node.op, MatVec) else node.args
+        stack.extend((a, False) for a in beneath if a.dim is not None and id(a) not in done)
+    return list(done.values())
 
 
 def _is_one(x: Node) -> bool:

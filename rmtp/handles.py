@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import catalogue as nl
-from .ensembles import Dim, Number
+from .ensembles import Dim, Number, Sweep
 from .errors import AxisError, BadParameter, DimensionMismatch, TracedBranch, UnsupportedOperation
 from .instructions import (
     Apply,
@@ -175,6 +175,8 @@ def as_node(value: Any) -> Node:
     if isinstance(value, list | tuple | np.ndarray) and np.ndim(value):
         array = np.asarray(value)
         _check_finite(array)
+        if isinstance(value, Sweep):
+            return Scalar(Parameter(array, swept=True))
         return Scalar(Parameter(array), (), None, tuple(("", size) for size in array.shape))
     return Scalar(Parameter(plain(value)))
 

@@ -231,7 +231,7 @@ def GOE(dim: Dim, std: Any = 1, *, variance: Any = None, entries: str = "gaussia
 
 def elementwise(
     f: Callable[..., Any],
-    derivative: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
+    derivative: Callable[..., Any] | Sequence[Callable[..., Any] | None] | None = None,
     kinks: Sequence[float] = (),
     *,
     name: str | None = None,
@@ -243,7 +243,8 @@ def elementwise(
     f : callable
         Takes k arrays and broadcasts like a ufunc.
     derivative : callable, or k callables, optional
-        The (weak) partial derivatives. Without it Z-Dot comes from Stein's lemma, which needs values only.
+        The (weak) partial derivatives; None for one that is not known. Without it Z-Dot comes from Stein's lemma, which
+        needs values only.
     kinks : sequence of float, optional
         Points of the first argument where f or its derivative is not smooth: quadrature splits there.
     name : str, optional

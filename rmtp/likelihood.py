@@ -223,6 +223,8 @@ def evidence(f: Factor, targets: np.ndarray) -> float:
 
 
 def numbers(a: Any, what: str, ranks: tuple[int, ...]) -> np.ndarray:
+    if np.iscomplexobj(a):
+        raise BadParameter(f"{what} holds complex numbers", remedy="real ones: .real, if the rest is rounding")
     try:
         out = np.asarray(a, dtype=float)
     except (TypeError, ValueError):

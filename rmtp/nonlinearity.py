@@ -80,6 +80,9 @@ class Nonlinearity:
         How it prints in LaTeX.
     params : tuple
         What distinguishes it from others of the same name.
+    features : callable, optional
+        ``features(*others)`` of the other arguments: points of ``args[kink_arg]`` where quadrature should cut, for a
+        function that is smooth but varies on scales that the other arguments set.
 
     Examples
     --------
@@ -102,6 +105,7 @@ class Nonlinearity:
     mp: Callable[..., Any] | None = None
     latex: str = ""
     params: tuple[Any, ...] = ()
+    features: Callable[..., Sequence[Any]] | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Nonlinearity):

@@ -153,7 +153,7 @@ def run(
             if id(source) not in drawn:
                 drawn[id(source)] = draw(source, width, streams[id(source)], entries)
         try:
-            values[number] = _value(line, drawn, [values[a] for a in line.args], width)
+            values[number] = value_of(line, drawn, [values[a] for a in line.args], width)
         except RmtpError as error:
             raise error.located(program.where(number)) from None
         except Exception as error:  # a user's function that does not take arrays
@@ -258,7 +258,7 @@ ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def _value(line: Line, drawn: Mapping[int, np.ndarray], args: Sequence[Any], width: int) -> Any:
+def value_of(line: Line, drawn: Mapping[int, np.ndarray], args: Sequence[Any], width: int) -> Any:
     """One instruction on arrays."""
     match line.op:
         case Init(source=NormalGroup() as group, index=index):

@@ -154,7 +154,8 @@ class Verification:
         if len(self.widths) > 1:
             share = line_fit(1 / np.array(self.widths), self.mean, error).intercept_shares
         parts = (share * error) ** 2
-        freedom = parts.sum() ** 2 / np.sum(parts**2 / (np.array(self.trials) - 1))
+        shares = parts / max(float(parts.sum()), 1e-300)
+        freedom = 1 / max(float(np.sum(shares**2 / (np.array(self.trials) - 1))), 1e-300)
         return float(share @ self.mean), float(np.sqrt(parts.sum())), float(freedom)
 
     @property
@@ -165,6 +166,8 @@ class Verification:
         """
         value, error, freedom = self._extrapolation()
         total = np.hypot(error, self._floor)
+        if error == 0:  # a constant: nothing was drawn
+            return float((value - float(self.limit.value)) / total)
         return _normal_deviate((value - float(self.limit.value)) / total, freedom * (total / error) ** 4)
 
     def passed(self, threshold: float = 4.0) -> bool:

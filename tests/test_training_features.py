@@ -338,6 +338,12 @@ def test_budgets():
         feature_learning([[1]], [1], steps=10, lines=50)
     with pytest.raises(NotExact):
         feature_learning([[1]], [1], phi="tanh", exact=True)
+    with pytest.raises(BudgetExceeded, match="digits triple"):
+        feature_learning([[1]], [1], phi="linear", learning_rate=F(1, 3), steps=8)
+    floats = feature_learning([[1]], [1], phi="linear", learning_rate=1 / 3, steps=8)
+    assert floats.test.method == "algebra"
+    exact = [row[0] for row in linear_recursion([[F(1)]], [F(1)], [[F(1)]], F(1, 3), 8, 1)]
+    np.testing.assert_allclose(floats.test.value[:, 0], np.array(exact, dtype=float), atol=1e-12)
 
 
 @pytest.mark.slow

@@ -48,6 +48,7 @@ class Sampler:
         self.weights: dict[int, np.ndarray] = {}  # of draws whose components are sampled with other probabilities
         self._linear: dict[Any, np.ndarray] = {}
         self._moments: dict[Any, np.ndarray] = {}
+        self._slopes: dict[tuple[int, int], np.ndarray] = {}  # partial derivatives of functions, on the points
 
     def _uniform(self) -> np.ndarray:
         """The next Sobol coordinate, (R, N); coordinates come in blocks that double."""
@@ -176,6 +177,39 @@ class Sampler:
                     gram[:, j, i] = gram[:, i, j]
         self._checked(gram)
         return gram[:, :-1], gram[:, -1]
+
+    def gradient(self, form: Form, hats: list[int]) -> dict[int, np.ndarray]:
+        """E[d form / d hat] per replicate, by derivatives carried back through every function beneath, point by point."""
+        draws = self._draws(form)
+        adjoints: dict[int, Any] = {}
+        self._pull(form, 1.0, adjoints)
+        beneath = self.atoms.closure(a for mono in form.terms for a, _ in mono)
+        for number in reversed(beneath):
+            atom = self.atoms.table[number]
+            if number not in adjoints or not isinstance(atom, Func):
+                continue
+            assert atom.fn.partials is not None
+            for k, arg in enumerate(atom.args):
+                partial = atom.fn.partials()[k]
+                if arg.is_constant or partial is None:
+                    continue
+                key = (number, k)
+                if key not in self._slopes:
+                    self._slopes[key] = evaluate_floats(partial, *(self.form(a) for a in atom.args))
+                self._pull(arg, adjoints[number] * self._slopes[key], adjoints)
+        return {h: self._mean(np.asarray(adjoints[h]), np.ones((1, 1)), draws) for h in hats if h in adjoints}
+
+    def _pull(self, form: Form, adjoint: Any, adjoints: dict[int, Any]) -> None:
+        """Add what reaches the atoms of a form from the adjoint of the form."""
+        for mono, coefficient in form.terms.items():
+            for a, power in mono:
+                slope = adjoint * np.asarray(_column(coefficient))
+                for b, p in mono:
+                    q = p - (b == a)
+                    if q:
+                        value = self.value(b)
+                        slope = slope * (power if b == a else 1) * (value if q == 1 else value**q)
+                adjoints[a] = adjoints[a] + slope if a in adjoints else slope
 
     def _checked(self, values: np.ndarray) -> np.ndarray:
         if not np.all(np.isfinite(values)):

@@ -11,6 +11,7 @@ from .scaling import SCALING
 from .spectra import SPECTRA
 from .systems import SYSTEMS
 from .table import Claim, Derivation, Row, check, false_alarm_rate, table_text
+from .training import TRAINING
 
 DERIVATIONS: tuple[Derivation, ...] = (
     *SPECTRA,
@@ -19,6 +20,7 @@ DERIVATIONS: tuple[Derivation, ...] = (
     *JACOBIANS,
     *NETWORKS,
     *KERNELS,
+    *TRAINING,
     *SCALING,
     *ITERATIONS,
     *LANGUAGE,

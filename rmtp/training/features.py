@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from ..sample import positive, run
 from .abcnets import activation, loss_gradient
 from .scaling import MIDDLE_LAYERS, classify, named
 
+EXACT_STEPS = 7  # the digits of rational numbers triple in every step
 LINES = 3000  # of a program; sampled on 2^17 points that takes some ten seconds
 
 
@@ -167,7 +169,8 @@ def feature_learning(
     Raises
     ------
     BudgetExceeded
-        If the program has more lines than that, or polynomials too many terms.
+        If the program has more lines than that, polynomials have too many terms, or rational numbers too many digits: after
+        seven steps give floats.
     UnsupportedOperation
         For a scaling that learns no features, or mean field with several layers.
     BadParameter, AxisError
@@ -250,6 +253,11 @@ def unroll(
     size = positive(batch, "batch")
     total = positive(-(-len(inputs) // size) if steps is None else steps, "steps")
     rate = plain(learning_rate) / size
+    if total > EXACT_STEPS and loss == "mse" and _rational(phi, rate, *targets, *(c for row in inputs for c in row)):
+        raise BudgetExceeded(
+            f"{total} steps in rational numbers, whose digits triple in every one",
+            remedy="floats, as in learning_rate=0.5",
+        )
     points = list(dict.fromkeys(tuple(row) for row in (*inputs, *tests)))  # an input that is repeated is one vector
     train, shown = ([points.index(tuple(row)) for row in rows] for rows in (inputs, tests))
     net = _start(points, depth, single(activation(phi).phi), entries)
@@ -439,6 +447,14 @@ def _numbers(values: Any, ndim: int, what: str) -> list[Any]:
     if array.ndim != ndim or not array.size:
         raise AxisError(f"{what} of shape {array.shape}", remedy="x (N, d), y (N,), x_test (M, d)")
     return [[plain(v) for v in row] for row in array] if ndim == 2 else [plain(v) for v in array]
+
+
+def _rational(phi: Any, *values: Any) -> bool:
+    """Whether all numbers of the training run are rational: a polynomial of rational data."""
+    x = Normal(Dim("n"))
+    nodes = ancestors(activation(phi).phi(x))
+    smooth = any(isinstance(node.op, Apply) and isinstance(node.op.fn, Nonlinearity) for node in nodes)
+    return not smooth and all(isinstance(v, Fraction) for v in values)
 
 
 def _flat(nested: Any) -> Iterator[Scalar]:
