@@ -181,7 +181,8 @@ def feature_learning(
     quadrature up to three effective dimensions, then 2^17 Sobol points; errors are stated. Cost: a step adds about 8 depth
     batch lines, and 2 depth averages for each pair of a sample or test point with an earlier sample, so T steps make O(T^2)
     lines; a line costs one pass over the points, a hat one covariance with every earlier hat of its matrix. Two layers and two
-    test points: six steps take a second, twelve take nine. Yang & Hu 2021 (2011.14522), section 6.
+    test points: six steps take a second, twelve take nine. Quadrature integrates every product by itself and takes longer than
+    that after five steps or so: ``method="sobol"``. Yang & Hu 2021 (2011.14522), section 6.
 
     Examples
     --------
