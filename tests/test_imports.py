@@ -89,7 +89,14 @@ ORDER = [
         "training.dynamics",
         "training.trainer",
     ),
-    *("training.catalogue", "training.scaling", "training.abcnets", "training.limits", "training.measure"),
+    *(
+        "training.catalogue",
+        "training.parametrisations",
+        "training.scaling",
+        "training.abcnets",
+        "training.limits",
+        "training.measure",
+    ),
     "training.features",
     *("training", "reproduce", "cli", "__main__"),
 ]

@@ -129,6 +129,16 @@ def test_shifted_parametrisations_are_one(depth, data, theta):
     assert two.shifted(-theta) == one
 
 
+def test_every_model_by_its_name():
+    for row in ROWS:
+        assert classify(row[0]).model.name == row[0]
+    assert classify("MF-NTK").scaling.plane == (F(-3, 4), F(1, 2))
+    for alias, name in {"mean_field": "MF", "mean-field": "MF", "NTP": "NTK", "muP": "MF", "IC_MF": "IC-MF"}.items():
+        assert classify(alias).model.name == name
+    with pytest.raises(BadParameter, match="one hidden layer"):
+        classify("barycenter", depth=2)
+
+
 def test_named_parametrisations_at_any_depth():
     for depth in (1, 2, 3, 7):
         assert (classify("ntk", depth=depth).r, classify("mup", depth=depth).r) == (F(1, 2), 0)

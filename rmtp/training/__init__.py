@@ -11,7 +11,8 @@ from .losses import Loss, class_targets, huber, logistic, softmax_cross_entropy,
 from .measure import Comparison, Slopes, compare, measure
 from .model import Linearised
 from .optimisers import Flow, GradientDescent, HeavyBall, Nesterov, response
-from .scaling import ABC, Exponents, Report, classify, exponents, named, plane
+from .parametrisations import ABC, named, plane
+from .scaling import Exponents, Report, classify, exponents
 from .trainer import Training, train
 from .trajectory import Trajectory
 

@@ -18,7 +18,7 @@ from ..language import Normal, relu
 from ..program import lower
 from ..sample import generator, positive, run
 from ..special import erf, expit
-from .scaling import ABC
+from .parametrisations import ABC
 
 Array = np.ndarray
 LOSSES = ("logistic", "mse")

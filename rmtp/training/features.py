@@ -29,7 +29,8 @@ from ..program import lower
 from ..results import Estimate
 from ..sample import positive, run
 from .abcnets import activation, loss_gradient
-from .scaling import MIDDLE_LAYERS, classify, named
+from .parametrisations import named
+from .scaling import MIDDLE_LAYERS, classify
 
 EXACT_STEPS = 7  # the digits of rational numbers triple in every step
 LINES = 3000  # of a program; sampled on 2^17 points that takes some ten seconds

@@ -21,7 +21,8 @@ from ..progress import progress
 from ..sample import covariance_root, generator, positive
 from .abcnets import Activation, activation, data, draw_networks, labels, loss_gradient, matrix
 from .catalogue import LimitModel
-from .scaling import HALF, Report, classify, plane
+from .parametrisations import HALF, plane
+from .scaling import Report, classify
 
 Array = np.ndarray
 

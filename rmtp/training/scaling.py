@@ -1,10 +1,4 @@
-"""Scalings of initialisation and learning rate with the width, and what exponents alone say about training.
-
-An abc-parametrisation of a network with L hidden layers, ``h^1 = W^1 x``, ``x^l = phi(h^l)``, ``f = W^(L+1) x^L``, is
-``W^l = n^(-a_l) w^l``, ``w^l ~ N(0, n^(-2 b_l))``, and the trained w^l move at the learning rate ``eta n^-c``
-(Yang & Hu 2021, 2011.14522, section 3). The plane of Golikov (2020, 2006.06574) is its case of one hidden layer with
-``f = sigma sum_r a_r phi(w_r x)``, ``sigma ~ n^q_sigma``, and rates ``n^q~`` for a and w of unit variance:
-``a_2 = -q_sigma``, ``c = -q~``.
+"""What exponents alone say about training: how networks of a given scaling behave as they become wide.
 
 Exponents are Fractions and mean powers of the width. They are those of features Theta(1) at initialisation and of a loss
 gradient Theta(1).
@@ -17,19 +11,13 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
 from ..errors import BadParameter
 from .catalogue import IC_MF, LimitModel
+from .parametrisations import ABC, HALF, NAMED, key_of, named, plane
 
-HALF = Fraction(1, 2)
 SLOW = Fraction(1, 4)  # a correction n^-1/4 is halved by sixteen times the width
-NAMED = ("ntk", "mean field", "sym-default", "standard", "standard, constant rate", "mup", "ic-mf")
-_ALIASES = {
-    "mf": "mean field",
-    "mean-field": "mean field",
-    "sym_default": "sym-default",
-    "ic_mf": "ic-mf",
-    "sp": "standard",
-}
 
 MIDDLE_LAYERS = (
     "with more than two hidden layers plain gradient descent has no non-trivial mean-field limit (Golikov, ICML 2020): "
@@ -37,164 +25,6 @@ MIDDLE_LAYERS = (
     "carry a signal; the update of W^l maps along u^l v^l.T, and v^(l+1) = phi(h^l), u^l = dh^l are independent directions, "
     "whose overlap vanishes like n^(-1/2); two inner matrices in a row transmit nothing"
 )
-
-
-@dataclass(frozen=True)
-class ABC:
-    """An abc-parametrisation of a network with L hidden layers.
-
-    Attributes
-    ----------
-    a, b : tuple of L + 1 Fractions
-        Layer by layer, the readout last.
-    c : Fraction
-
-    Raises
-    ------
-    BadParameter
-        If a and b are not of one length >= 2, or an exponent is no finite number.
-
-    Examples
-    --------
-    >>> ABC(a=("-1/2", 0, "1/2"), b=("1/2", "1/2", "1/2"), c=0)
-    ABC(a=(-1/2, 0, 1/2), b=(1/2, 1/2, 1/2), c=0)
-    """
-
-    a: tuple[Fraction, ...]
-    b: tuple[Fraction, ...]
-    c: Fraction
-
-    def __post_init__(self) -> None:
-        for name in ("a", "b"):
-            value = getattr(self, name)
-            if not isinstance(value, list | tuple):
-                raise BadParameter(f"{name}={value!r}", remedy="one exponent per layer, the readout last")
-            object.__setattr__(self, name, tuple(exponent(v) for v in value))
-        object.__setattr__(self, "c", exponent(self.c))
-        if len(self.a) != len(self.b) or len(self.a) < 2:
-            raise BadParameter(
-                f"a of {len(self.a)} and b of {len(self.b)} layers", remedy="as many of one as of the other, at least 2"
-            )
-
-    @property
-    def depth(self) -> int:
-        """Hidden layers."""
-        return len(self.a) - 1
-
-    def shifted(self, theta: Any) -> ABC:
-        """The equivalent ``a + theta, b - theta, c - 2 theta``: the same network and the same training.
-
-        Examples
-        --------
-        >>> ABC((0, 1), (0, 0), -1).shifted("-1/2")
-        ABC(a=(-1/2, 1/2), b=(1/2, 1/2), c=0)
-        """
-        t = exponent(theta)
-        return ABC(tuple(x + t for x in self.a), tuple(x - t for x in self.b), self.c - 2 * t)
-
-    @property
-    def plane(self) -> tuple[Fraction, Fraction] | None:
-        """(q_sigma, q~) of a network with one hidden layer whose layers learn at one rate; None for any other.
-
-        Examples
-        --------
-        >>> named("mup").plane == named("mean field").plane
-        True
-        """
-        if self.depth != 1 or self.a[0] + self.b[0] != 0 or self.a[0] + self.b[1] != 0:
-            return None
-        return -(self.a[1] + self.b[1]), -(self.c + 2 * self.a[0])
-
-    def __repr__(self) -> str:
-        a, b = (f"({', '.join(map(str, row))})" for row in (self.a, self.b))
-        return f"ABC(a={a}, b={b}, c={self.c})"
-
-
-def exponent(value: Any) -> Fraction:
-    """A power of the width: an int, a Fraction, a string as "-1/2", or a float, taken as the simple fraction it is close to.
-
-    Raises
-    ------
-    BadParameter
-        For anything else, or a number that is not finite.
-
-    Examples
-    --------
-    >>> exponent("-1/2"), exponent(-2 / 3), exponent(0.1)
-    (Fraction(-1, 2), Fraction(-2, 3), Fraction(1, 10))
-    """
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        if isinstance(value, int | str | Fraction):
-            return Fraction(value)
-        exact = Fraction(float(value))
-    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
-        raise BadParameter(f"the exponent {value!r}", remedy='a finite number such as -1, 0.25 or "-1/2"') from None
-    simple = exact.limit_denominator(1000)
-    return simple if abs(simple - exact) < Fraction(1, 10**12) else exact
-
-
-def plane(q_sigma: Any, q_tilde: Any) -> ABC:
-    """The scaling ``sigma ~ n^q_sigma``, rates ``~ n^q~``, of one hidden layer.
-
-    Examples
-    --------
-    >>> plane("-1/2", 0)
-    ABC(a=(0, 1/2), b=(0, 0), c=0)
-    """
-    return ABC((Fraction(0), -exponent(q_sigma)), (Fraction(0), Fraction(0)), -exponent(q_tilde))
-
-
-def named(name: str, depth: int = 1) -> ABC:
-    """A scaling by its name, with `depth` hidden layers.
-
-    "ntk": NTK parametrisation. "mean field": averages instead of sums. "sym-default": the initialisation of "ntk" and a rate
-    n^(1/2), the largest at which features stay finite. "standard": variances 1/n and the rate 1/n, the largest stable one.
-    "standard, constant rate": the same without that factor. "mup": the maximal update parametrisation. "ic-mf":
-    "mean field", its initial function replaced by that of "ntk".
-
-    Raises
-    ------
-    BadParameter
-        If the name is unknown, or depth no positive int (for "ic-mf": not 1).
-
-    Examples
-    --------
-    >>> named("mup", 2)
-    ABC(a=(-1/2, 0, 1/2), b=(1/2, 1/2, 1/2), c=0)
-    """
-    key = _key(name)
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
-        raise BadParameter(f"depth={depth!r}", remedy="the number of hidden layers, at least 1")
-    zero, inner = Fraction(0), depth - 1
-    zeros = (zero,) * (depth + 1)
-    match key:
-        case "ntk":
-            return ABC((zero, *(HALF,) * depth), zeros, zero)
-        case "sym-default":
-            return ABC((zero, *(HALF,) * depth), zeros, -HALF)
-        case "mean field":
-            return ABC((zero, *(Fraction(1),) * depth), zeros, Fraction(-1))
-        case "standard":
-            return ABC(zeros, (zero, *(HALF,) * depth), Fraction(1))
-        case "standard, constant rate":
-            return ABC(zeros, (zero, *(HALF,) * depth), zero)
-        case "mup":
-            return ABC((-HALF, *(zero,) * inner, HALF), (HALF,) * (depth + 1), zero)
-    if depth != 1:
-        raise BadParameter(f'"ic-mf" with {depth} hidden layers', remedy="one hidden layer, for which it is defined")
-    return named("mean field")
-
-
-def _key(name: Any) -> str:
-    text = str(name).strip().lower().replace("μ", "mu")
-    key = _ALIASES.get(text, text)
-    if key not in NAMED:
-        raise BadParameter(
-            f"the scaling {name!r}", remedy=f"one of {', '.join(NAMED)}, a pair (q_sigma, q~), or an ABC"
-        )
-    return key
 
 
 @dataclass(frozen=True)
@@ -406,12 +236,12 @@ def classify(scaling: Any, *, depth: int = 1) -> Report:
     features grow like n^4: the learning rate is too large by a power of the width
     """
     if isinstance(scaling, str):
-        key = _key(scaling)
+        key = key_of(scaling)
         found = named(key, depth)
         if key == "mean field" and depth > 1:
             return _deep_mean_field(found)
         return _corrected(found) if key == "ic-mf" else classify(found)
-    if isinstance(scaling, Sequence) and len(scaling) == 2:
+    if isinstance(scaling, Sequence | np.ndarray) and len(scaling) == 2:
         return classify(plane(*scaling))
     if not isinstance(scaling, ABC):
         raise BadParameter(
