@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmtp import plots
-from rmtp.errors import AxisError, BadParameter, NoInfiniteWidth
+from rmtp.errors import AxisError, BadParameter, DivergentExpectation, NoInfiniteWidth
 from rmtp.plotscalings import AREAS, LINES, plot_comparisons, plot_plane, plot_training
 from rmtp.training import ABC, classify, compare, draw_networks, finite_dynamics, limit_dynamics, measure, named
 from rmtp.training.abcnets import activation, loss_gradient
@@ -365,6 +365,22 @@ def test_labels_and_shapes():
 def test_options(options, match):
     with pytest.raises(BadParameter, match=match):
         limit_dynamics("mf", X, Y, **options)
+
+
+@pytest.mark.filterwarnings("error")
+def test_never_a_number_that_is_none():
+    huge = {"phi": "quadratic", "learning_rate": 1e30, "steps": 12}
+    with pytest.raises(DivergentExpectation, match="overflow at step"):
+        finite_dynamics("mf", X, Y, width=20, **huge)
+    with pytest.raises(DivergentExpectation, match="overflow at step"):
+        limit_dynamics("mf", X, Y, **huge)
+    with pytest.raises(BadParameter, match="has no slope"):
+        measure("mf", 0 * X, Y, widths=(8, 16), draws=3).slope("update")
+    with pytest.raises(BadParameter, match="stays at zero"):
+        compare("mf", 0 * X, Y, widths=(8, 16), draws=3)
+    for call in (measure, compare):
+        with pytest.raises(BadParameter, match="at least 2"):
+            call("mf", X, Y, draws=1)
 
 
 def test_one_hidden_layer_only():

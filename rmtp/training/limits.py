@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..ensembles import Dim
-from ..errors import AxisError, BadParameter, NoInfiniteWidth
+from ..errors import AxisError, BadParameter, DivergentExpectation, NoInfiniteWidth
 from ..kernels.api import nngp, nngp_ntk
 from ..networks.layers import dense, readout
 from ..progress import progress
@@ -150,6 +150,8 @@ def limit_dynamics(
     ------
     NoInfiniteWidth
         Outside the band; the message says how training explodes or stagnates.
+    DivergentExpectation
+        If outputs overflow.
     BadParameter, AxisError
 
     Notes
@@ -169,12 +171,20 @@ def limit_dynamics(
     t = task(x, y, x_test, phi, steps, learning_rate, sigma, reference)
     stream = generator(rng)
     given = _initial(model, t, draws, initial, stream)
-    if model.evolves:
-        outputs, error = _particles(model, t, given, particles, replicates, stream)
-    else:
-        outputs = _kernel(model, t, given)
-        error = np.zeros_like(outputs)
-    return Dynamics(report, outputs, error, given)
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below
+        if model.evolves:
+            outputs, error = _particles(model, t, given, particles, replicates, stream)
+        else:
+            outputs = _kernel(model, t, given)
+            error = np.zeros_like(outputs)
+    return Dynamics(report, _finite(outputs), error, given)
+
+
+def _finite(outputs: Array) -> Array:
+    bad = ~np.all(np.isfinite(outputs), axis=(1, 2))
+    if np.any(bad):
+        raise DivergentExpectation(f"outputs overflow at step {int(np.argmax(bad))}", remedy="a smaller learning_rate")
+    return outputs
 
 
 def _model(report: Report) -> LimitModel:
@@ -317,6 +327,8 @@ def finite_dynamics(
     ------
     NoInfiniteWidth
         Outside the band.
+    DivergentExpectation
+        If outputs overflow.
     BadParameter, AxisError
 
     Notes
@@ -342,9 +354,10 @@ def finite_dynamics(
     shift = first * (scale ** float(-HALF - where[0]) - 1) if model.corrected else np.zeros_like(first)
     f = first + shift
     out = [f]
-    for _ in progress(range(t.steps), "steps"):
-        nets = nets.step(t.x, loss_gradient("logistic", out[-1][:, : t.size], t.y), t.rate)
-        out.append(nets.outputs(t.everywhere) + shift)
-    outputs = np.stack(out) / scale ** float(report.exponents.update)
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below
+        for _ in progress(range(t.steps), "steps"):
+            nets = nets.step(t.x, loss_gradient("logistic", out[-1][:, : t.size], t.y), t.rate)
+            out.append(nets.outputs(t.everywhere) + shift)
+    outputs = _finite(np.stack(out)) / scale ** float(report.exponents.update)
     initial = f / scale ** float(report.exponents.initial) if model.needs_initial else None
     return Dynamics(report, outputs, np.zeros_like(outputs), initial, nets.width)

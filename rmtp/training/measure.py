@@ -49,13 +49,21 @@ class Slopes:
     def size(self, quantity: str) -> tuple[Array, Array]:
         """Root mean square over draws, and its standard error, per width."""
         values = self.squares[quantity]
-        mean = values.mean(axis=1)
+        root = np.sqrt(values.mean(axis=1))
         error = values.std(axis=1, ddof=1) / values.shape[1] ** 0.5
-        return np.sqrt(mean), error / (2 * np.sqrt(mean))
+        return root, np.divide(error, 2 * root, out=np.zeros_like(error), where=root > 0)
 
     def slope(self, quantity: str) -> tuple[float, float]:
-        """The slope of log size against log width, and its standard error."""
+        """The slope of log size against log width, and its standard error.
+
+        Raises
+        ------
+        BadParameter
+            If the quantity is zero in all networks of one width.
+        """
         value, error = self.size(quantity)
+        if not np.all(value > 0):
+            raise BadParameter(f"{quantity} is zero, and has no slope", remedy="inputs that are not zero, more draws")
         fit = line_fit(np.log(self.widths), np.log(value), error / value)
         return fit.slope, fit.slope_error
 
@@ -138,7 +146,7 @@ def measure(
     found: dict[str, list[Array]] = {name: [] for name in QUANTITIES}
     for width, stream in zip(progress(sizes, "widths"), generator(rng).spawn(len(sizes))):
         room = width * (width if report.scaling.depth > 1 else inputs.size)
-        batches = _batches(positive(draws, "draws"), max(1, _ROOM // room))
+        batches = _batches(_several(draws), max(1, _ROOM // room))
         parts = [
             _first_step(
                 draw_networks(report.scaling, width, inputs.shape[1], count, child, phi=fn),
@@ -151,6 +159,12 @@ def measure(
         for name in QUANTITIES:
             found[name].append(np.concatenate([part[name] for part in parts]))
     return Slopes(report, sizes, {name: np.stack(values) for name, values in found.items()})
+
+
+def _several(draws: Any) -> int:
+    if positive(draws, "draws") < 2:
+        raise BadParameter(f"draws={draws}", remedy="at least 2, or there is no standard error")
+    return int(draws)
 
 
 def _batches(total: int, most: int) -> list[int]:
@@ -172,7 +186,8 @@ def _first_step(nets: Networks, x: Array, y: Array, rate: float) -> dict[str, Ar
 
 def _relative(new: Array, old: Array) -> Array:
     axes = tuple(range(1, old.ndim))
-    return np.asarray(np.sum((new - old) ** 2, axis=axes) / np.sum(old**2, axis=axes))
+    change, size = np.sum((new - old) ** 2, axis=axes), np.sum(old**2, axis=axes)
+    return np.divide(change, size, out=np.zeros_like(size), where=size > 0)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -288,8 +303,7 @@ def compare(
     convergence is too slow to be seen: co
     """
     sizes = check_widths(widths)
-    if positive(draws, "draws") < 2:
-        raise BadParameter(f"draws={draws}", remedy="at least 2, or there is no standard error")
+    _several(draws)
     squares, errors = [], []
     for width, stream in zip(progress(sizes, "widths"), generator(rng).spawn(len(sizes))):
         finite_rng, limit_rng = stream.spawn(2)
@@ -306,6 +320,10 @@ def compare(
             **options,
         )
         unit = float(np.mean(limit.outputs**2))
+        if not unit:
+            raise BadParameter(
+                "the limit stays at zero: nothing to compare with", remedy="inputs that are not zero, more draws"
+            )
         squares.append(np.mean((finite.outputs - limit.outputs) ** 2, axis=(0, 2)) / unit)
         errors.append(float(np.mean(limit.error**2)) / unit)
     return Comparison(finite.report, sizes, tuple(squares), float(np.sqrt(np.mean(errors))))

@@ -149,8 +149,8 @@ def named(name: str, depth: int = 1) -> ABC:
 
     "ntk": NTK parametrisation. "mean field": averages instead of sums. "sym-default": the initialisation of "ntk" and a rate
     n^(1/2), the largest at which features stay finite. "standard": variances 1/n and the rate 1/n, the largest stable one.
-    "standard, constant rate": the same without that factor. "mup": the maximal update parametrisation. "ic-mf":
-    "mean field", its initial function replaced by that of "ntk". Any other of the thirteen limit models by its own name, for one
+    "standard, constant rate": the same without that factor. "mup": the maximal update parametrisation. "ic-mf": "mean field"
+    with the initial function of "ntk". Any other of the thirteen limit models by its own name, for one
     hidden layer: a point of the plane that has it.
 
     Raises
