@@ -280,6 +280,7 @@ def test_what_is_printed():
     text = str(measure("mup", X, Y, depth=2, widths=(32, 64), draws=5))
     assert "features" in text
     assert "-1/2" in text
+    assert repr(limit_dynamics("mf", X, Y, steps=2)) == "<Dynamics of MF, limit: 2 steps, 1 draws, 4 points>"
     assert "slope" in str(compare("ntk", X, Y, widths=(16, 32), draws=3, steps=2))
 
 

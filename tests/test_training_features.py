@@ -310,7 +310,14 @@ def test_shapes_and_order():
     assert run.feature_change[2] > 0
 
 
-def test_nothing_moves_at_rate_zero_and_labels_of_zero_gradient():
+def test_what_is_printed():
+    run = feature_learning([[1]], [1], [[1], [2]], phi="linear", learning_rate=F(1, 2), steps=2, exact=True)
+    assert repr(run.unrolled).startswith("<Unrolled: 2 steps of SGD, 2 test points, ")
+    assert str(run).splitlines()[2] == "  after 1: 1  2"
+    assert "exact" in repr(run)
+
+
+def test_nothing_moves_where_the_gradient_is_zero():
     run = feature_learning([[1], [2]], [0, 0], phi="quadratic", learning_rate=1, exact=True)
     assert not np.any(run.test.value)
     assert not np.any(run.feature_change)

@@ -26,7 +26,7 @@ from ..limit import limit
 from ..matrices import Matrix
 from ..nonlinearity import Nonlinearity, user
 from ..program import lower
-from ..results import Estimate
+from ..results import Estimate, with_error
 from ..sample import positive, run
 from .abcnets import activation, loss_gradient
 from .parametrisations import named
@@ -74,6 +74,9 @@ class Unrolled:
         """Of the whole program; about ``3 depth (steps batch)^2`` for one test point."""
         return len(program(*self.scalars()).lines)
 
+    def __repr__(self) -> str:
+        return f"<Unrolled: {len(self.seen)} steps of SGD, {len(self.test[0])} test points, {self.lines} lines>"
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureLearning:
@@ -110,6 +113,18 @@ class FeatureLearning:
         """``|K_t - K_0|_F / |K_0|_F`` of the last hidden layer's kernel, (steps + 1,)."""
         k = np.asarray(self.kernels.value, dtype=float)[:, -1]
         return np.linalg.norm(k - k[0], axis=(1, 2)) / np.linalg.norm(k[0])
+
+    def __str__(self) -> str:
+        head = f"{len(self.seen.value)} steps of SGD at infinite width ({self.test.method}): outputs at the test points"
+        rows = [
+            f"  after {t}: " + "  ".join(with_error(float(v), float(e)) for v, e in zip(values, errors, strict=True))
+            for t, (values, errors) in enumerate(zip(self.test.value, self.test.error, strict=True))
+        ]
+        moved = ", ".join(f"{change:.3f}" for change in self.feature_change)
+        return "\n".join([head, *rows, f"relative change of the feature kernel: {moved}"])
+
+    def __repr__(self) -> str:
+        return f"<FeatureLearning: {self.unrolled!r}, {self.test.method}>"
 
     def plot(self, ax: Any = None) -> Any:
         """Outputs at the test points in the course of training, with two errors; returns the Axes."""

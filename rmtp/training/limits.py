@@ -56,6 +56,12 @@ class Dynamics:
         """Over draws, (steps + 1, points)."""
         return self.outputs.mean(axis=1)
 
+    def __repr__(self) -> str:
+        assert self.report.model is not None
+        steps, draws, points = self.outputs.shape
+        who = "limit" if self.width is None else f"networks of width {self.width}"
+        return f"<Dynamics of {self.report.model.name}, {who}: {steps - 1} steps, {draws} draws, {points} points>"
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
