@@ -142,6 +142,28 @@ def test_kernel_models_against_their_published_recursion(name, first, later, kee
     assert np.all(found.error == 0)
 
 
+def test_two_hidden_layers_with_a_fixed_kernel():
+    """The NTK recursion of erf in closed form; every layer's rate is that of the reference width."""
+    g0 = np.random.default_rng(1).standard_normal((2, 5))
+    found = limit_dynamics(
+        named("ntk", 2), X, Y, TEST, phi="erf", steps=4, learning_rate=0.7, sigma=0.8, reference=3.0, initial=g0
+    )
+    k1, t1 = erf_kernels()
+    norm = np.outer(1 + 2 * np.diag(k1), 1 + 2 * np.diag(k1))
+    theta = 2 / np.pi * np.arcsin(2 * k1 / np.sqrt(norm)) + t1 * 4 / np.pi / np.sqrt(norm - 4 * k1**2)
+    for draw, f in enumerate(g0):
+        for k in range(5):
+            np.testing.assert_allclose(found.outputs[k, draw], f, rtol=1e-7, atol=1e-9)
+            f = f - 0.7 * 0.64 * 3 * theta[:, :4] @ logistic(f[:4]) / 4  # noqa: PLW2901
+
+
+@pytest.mark.parametrize("scaling", [named("ntk", 2), named("ntk", 3).shifted("1/4")])
+def test_deeper_networks_tend_to_their_kernel_regime(scaling):
+    found = compare(scaling, X, Y, TEST, widths=(32, 512), draws=12, steps=4, reference=2.0)
+    assert found.name == "NTK"
+    assert found.deviation[1] < found.deviation[0] / 2
+
+
 def test_the_initial_function_is_the_nngp():
     """4000 draws: each entry of the covariance within 4.5 standard errors; 15 entries, false-alarm rate 1e-4."""
     g0 = limit_dynamics("ntk", X, Y, TEST, phi="erf", steps=1, sigma=0.5, reference=3.0, draws=4000, rng=2).initial
@@ -384,10 +406,11 @@ def test_never_a_number_that_is_none():
             call("mf", X, Y, draws=1)
 
 
-def test_one_hidden_layer_only():
-    with pytest.raises(BadParameter, match="feature_learning"):
+def test_what_has_no_dynamics_here():
+    with pytest.raises(BadParameter, match="features that move in 2"):
         limit_dynamics(named("mup", 2), X, Y)
-    with pytest.raises(BadParameter, match="different rates"):
-        limit_dynamics("standard", X, Y)
+    for depth in (1, 2):
+        with pytest.raises(BadParameter, match="different rates"):
+            limit_dynamics(named("standard", depth), X, Y)
     with pytest.raises(BadParameter, match="which it trains"):
         measure("ic-mf", X, Y)

@@ -1,8 +1,8 @@
 """The dynamics of every limit model: kernel recursions, the Gaussian initial function, McKean-Vlasov particles.
 
-All of them describe a network with one hidden layer, ``f = sigma sum_r a_r phi(w_r x)``, with ``a, w ~ N(0, 1)``, trained by
-gradient descent on the logistic loss. Outputs are divided by ``(d / d*)^kappa``, the power of the width that they grow with, so
-that a network and its limit have the same units.
+They describe a network with one hidden layer, ``f = sigma sum_r a_r phi(w_r x)``, with ``a, w ~ N(0, 1)``, trained by gradient
+descent on the logistic loss; where the kernel is fixed, deeper ones as well. Outputs are divided by ``(d / d*)^kappa``, the
+power of the width that they grow with, so that a network and its limit have the same units.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from ..sample import covariance_root, generator, positive
 from .abcnets import Activation, activation, data, draw_networks, labels, loss_gradient, matrix
 from .catalogue import LimitModel
 from .parametrisations import HALF, plane
-from .scaling import Report, classify
+from .scaling import Report, classify, kernel_parts
 
 Array = np.ndarray
+Network = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,8 @@ def limit_dynamics(
 
     Parameters
     ----------
-    scaling : pair (q_sigma, q~), ABC of one hidden layer, or name
+    scaling : pair (q_sigma, q~), ABC, or name
+        Of one hidden layer; of several where the kernel is fixed and all layers contribute to it, as in ``named("ntk", 3)``.
     x : array (points, d)
     y : array (points,)
         Labels -1 and 1.
@@ -176,12 +178,13 @@ def limit_dynamics(
     model = _model(report)
     t = task(x, y, x_test, phi, steps, learning_rate, sigma, reference)
     stream = generator(rng)
-    given = _initial(model, t, draws, initial, stream)
+    net = _network(t, report.scaling.depth)
+    given = _initial(model, t, net, draws, initial, stream)
     with np.errstate(over="ignore", invalid="ignore"):  # refused below
         if model.evolves:
             outputs, error = _particles(model, t, given, particles, replicates, stream)
         else:
-            outputs = _kernel(model, t, given)
+            outputs = _kernel(model, t, net, given)
             error = np.zeros_like(outputs)
     return Dynamics(report, _finite(outputs), error, given)
 
@@ -194,27 +197,39 @@ def _finite(outputs: Array) -> Array:
 
 
 def _model(report: Report) -> LimitModel:
-    if report.scaling.depth != 1:
-        raise BadParameter(
-            f"{report.scaling.depth} hidden layers",
-            remedy="rmtp.training.feature_learning for mup, the tangent kernel (rmtp.ntk) for kernel regimes",
-        )
-    if report.model is None:
+    scaling, model = report.scaling, report.model
+    if model is None:
         raise NoInfiniteWidth(
             f"this scaling has no limit: {report.explanation}",
             remedy="-1/2 <= q_sigma + q~ <= 0, as rmtp.training.classify says",
         )
-    if report.scaling.plane is None:
-        raise BadParameter("layers that learn at different rates", remedy="a scaling (q_sigma, q~)")
-    return report.model
+    if scaling.depth > 1 and model.evolves:
+        raise BadParameter(
+            f"features that move in {scaling.depth} hidden layers",
+            remedy="rmtp.training.feature_learning, which unrolls training",
+        )
+    if scaling.plane is None and len(set(kernel_parts(scaling))) > 1:
+        raise BadParameter(
+            "layers that learn at different rates", remedy="a scaling (q_sigma, q~), or named(name, depth)"
+        )
+    return model
 
 
-def _network(t: Task) -> Callable[[Any], Any]:
+def _network(t: Task, depth: int) -> Network:
     n, scale = Dim("n"), t.x.shape[1] ** 0.5  # entries of unit variance
-    return lambda x: readout(t.phi(dense(x, n, scale)))
+
+    def net(x: Any) -> Any:
+        h = t.phi(dense(x, n, scale))
+        for _ in range(depth - 1):
+            h = t.phi(dense(h, n))
+        return readout(h)
+
+    return net
 
 
-def _initial(model: LimitModel, t: Task, draws: int, initial: Any, rng: np.random.Generator) -> Array | None:
+def _initial(
+    model: LimitModel, t: Task, net: Network, draws: int, initial: Any, rng: np.random.Generator
+) -> Array | None:
     if not model.needs_initial:
         return None
     if initial is not None:
@@ -224,7 +239,7 @@ def _initial(model: LimitModel, t: Task, draws: int, initial: Any, rng: np.rando
                 f"initial of shape {given.shape}", remedy=f"finite numbers (draws, {len(t.everywhere)}): x, then x_test"
             )
         return given
-    cov = t.sigma**2 * t.reference * np.asarray(nngp(_network(t), t.everywhere))
+    cov = t.sigma**2 * t.reference * np.asarray(nngp(net, t.everywhere))
     return rng.standard_normal((positive(draws, "draws"), len(cov))) @ covariance_root(cov).T
 
 
@@ -248,8 +263,8 @@ def _gradient(model: LimitModel, k: int, output: Array, initial: Array | None, t
     return _slopes(model.first_gradient if k == 0 else model.later_gradient, f, t.y)
 
 
-def _kernel(model: LimitModel, t: Task, initial: Array | None) -> Array:
-    theta = np.asarray(nngp_ntk(_network(t), t.everywhere)[1])[:, : t.size]
+def _kernel(model: LimitModel, t: Task, net: Network, initial: Array | None) -> Array:
+    theta = np.asarray(nngp_ntk(net, t.everywhere)[1])[:, : t.size]
     strength = t.rate * t.sigma**2 * t.reference / t.size
     draws = 1 if initial is None else len(initial)
     f = initial if model.balanced and initial is not None else np.zeros((draws, len(t.everywhere)))
@@ -351,13 +366,11 @@ def finite_dynamics(
     model = _model(report)
     t = task(x, y, x_test, phi, steps, learning_rate, sigma, reference)
     where = report.scaling.plane
-    assert where is not None
-    nets = draw_networks(
-        plane(*where), width, t.x.shape[1], draws, rng, phi=t.phi, sigma=t.sigma, reference=t.reference
-    )
+    form = report.scaling if where is None else plane(*where)
+    nets = draw_networks(form, width, t.x.shape[1], draws, rng, phi=t.phi, sigma=t.sigma, reference=t.reference)
     scale = nets.width / t.reference
     first = nets.outputs(t.everywhere)
-    shift = first * (scale ** float(-HALF - where[0]) - 1) if model.corrected else np.zeros_like(first)
+    shift = first * (scale ** float(HALF) - 1) if model.corrected else np.zeros_like(first)  # f_NTK = n^(1/2) f_MF
     f = first + shift
     out = [f]
     with np.errstate(over="ignore", invalid="ignore"):  # refused below

@@ -271,7 +271,7 @@ def compare(
     replicates: int = 8,
     **options: Any,
 ) -> Comparison:
-    """Train finite networks of one hidden layer and their limit side by side.
+    """Train finite networks and their limit side by side.
 
     Law: ``f_k / (d / d*)^kappa -> F_k``, where each network's limit starts at its own initial function.
 

@@ -97,6 +97,19 @@ def exponents(scaling: ABC) -> Exponents:
     )
 
 
+def kernel_parts(scaling: ABC) -> tuple[Fraction, ...]:
+    """The powers of the width of what each layer's weights contribute to the tangent kernel, the readout's last.
+
+    Examples
+    --------
+    >>> [str(e) for e in kernel_parts(named("ntk", 2))], [str(e) for e in kernel_parts(named("standard", 2))]
+    (['0', '0', '0'], ['-1', '0', '0'])
+    """
+    last, total = scaling.a[-1], scaling.a[-1] + scaling.b[-1]
+    inner = (2 - 2 * total - scaling.c - 2 * a - (k == 0) for k, a in enumerate(scaling.a[:-1]))
+    return (*inner, 1 - 2 * last - scaling.c)
+
+
 @dataclass(frozen=True)
 class Report:
     """What a scaling does to a wide network. Made by `classify`; printing it prints everything.
