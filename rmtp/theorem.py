@@ -54,6 +54,7 @@ from .laws import Atom, GaussianLaw
 from .nonlinearity import Nonlinearity
 from .normal import Atoms, Draw, Form, Func, Hat, Initial, add, constant, is_zero, scale, times
 from .program import Program
+from .progress import progress
 from .results import Estimate, centre_and_spread, conclude
 from .ring import converter, precision
 from .uses import Uses
@@ -142,7 +143,7 @@ class MasterTheorem:
 
     def run(self) -> MasterTheorem:
         """Walk the lines in order."""
-        for number, line in enumerate(self.program.lines):
+        for number, line in enumerate(progress(self.program.lines, "lines")):
             value, rank = None, 0
             try:
                 if all(self.values[a] is not None for a in line.args):

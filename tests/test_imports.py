@@ -36,6 +36,7 @@ ORDER = [
         "plots",
         "plotmaps",
         "plotiterations",
+        "plotscalings",
         "zlaw",
         "uses",
     ),
@@ -97,9 +98,17 @@ ORDER = [
         "training.losses",
         "training.dynamics",
         "training.trainer",
-        "training",
     ),
-    *("reproduce", "cli", "__main__"),
+    *(
+        "training.catalogue",
+        "training.parametrisations",
+        "training.scaling",
+        "training.abcnets",
+        "training.limits",
+        "training.measure",
+    ),
+    "training.features",
+    *("training", "reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}
 

@@ -8,6 +8,7 @@ from .language import LANGUAGE
 from .laws import LAWS
 from .networks import NETWORKS
 from .report import html_report, save_figures
+from .scaling import SCALING
 from .spectra import SPECTRA
 from .systems import SYSTEMS
 from .table import Claim, Derivation, Row, check, false_alarm_rate, table_text
@@ -21,6 +22,7 @@ DERIVATIONS: tuple[Derivation, ...] = (
     *NETWORKS,
     *KERNELS,
     *TRAINING,
+    *SCALING,
     *ITERATIONS,
     *EVOLUTION,
     *LANGUAGE,
