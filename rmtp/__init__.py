@@ -5,6 +5,7 @@ from .amp.correction import onsager
 from .amp.evolution import Trajectory, state_evolution
 from .amp.simulation import compare, simulate
 from .backprop import Gradient, backprop
+from .claims import Check, check
 from .eigenlaws import FreeCumulants, Moments, RTransform
 from .ensembles import Dim
 from .handles import Scalar, Vector, parameter
@@ -41,6 +42,7 @@ from .sample import sample
 from .solving import solve
 from .spectra.build import singular_values, spectrum
 from .spectra.law import Law
+from .studies import Study, sweep
 from .verify import Verification, verify
 from .zlaw import ZLaw
 
@@ -50,6 +52,7 @@ __all__ = [
     "GOE",
     "IID",
     "BiInvariant",
+    "Check",
     "Dim",
     "Discrete",
     "Estimate",
@@ -68,6 +71,7 @@ __all__ = [
     "Program",
     "RTransform",
     "Scalar",
+    "Study",
     "Trajectory",
     "Vector",
     "Verification",
@@ -76,6 +80,7 @@ __all__ = [
     "amp",
     "backprop",
     "block",
+    "check",
     "compare",
     "constant",
     "diag",
@@ -114,6 +119,7 @@ __all__ = [
     "solve",
     "spectrum",
     "state_evolution",
+    "sweep",
     "swish",
     "training",
     "verify",

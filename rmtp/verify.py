@@ -302,7 +302,7 @@ def verify(
     handles: list[Any] = list(expr) if many else [expr]
     program = program_of(*handles)
     for handle in handles:
-        _check_scalar(handle)
+        check_scalar(handle)
     if sweep_shape(program):
         raise BadParameter("a program with swept parameters", remedy="verify one value at a time, as a plain number")
     sizes = check_widths(widths)
@@ -319,14 +319,14 @@ def verify(
             for n, count, child in zip(sizes, counts, stream.spawn(len(sizes)), strict=True)
         ]
         found = [
-            Verification(value, sizes, _finite([d[k] for d in drawn], sizes, handle), repr(handle), law)
+            Verification(value, sizes, finite_columns([d[k] for d in drawn], sizes, handle), repr(handle), law)
             for k, (handle, value) in enumerate(zip(handles, limits, strict=True))
         ]
         answers[law] = found if many else found[0]
     return answers if several else answers[laws[0]]
 
 
-def _check_scalar(handle: Any) -> None:
+def check_scalar(handle: Any) -> None:
     if not isinstance(handle, Scalar):
         raise UnsupportedOperation(
             f"{handle!r} is a vector: its coordinates have a law, not a value",
@@ -396,7 +396,7 @@ def _claimed(claim: Any) -> Estimate:
     return Estimate(claim, 0, "claim")
 
 
-def _finite(columns: list[np.ndarray], sizes: tuple[int, ...], handle: Any) -> tuple[np.ndarray, ...]:
+def finite_columns(columns: list[np.ndarray], sizes: tuple[int, ...], handle: Any) -> tuple[np.ndarray, ...]:
     for n, column in zip(sizes, columns, strict=True):
         if not np.all(np.isfinite(column)):
             raise DivergentExpectation(

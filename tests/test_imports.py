@@ -16,7 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # From the bottom to the top: a module imports only what stands before it.
 ORDER = [
-    *("errors", "progress", "special"),
+    *("errors", "files", "progress", "special"),
     *("nonlinearity", "chains", "catalogue"),
     *("powerseries", "cumulants", "ensembles", "laws", "instructions", "printing", "program"),
     *("shapes", "handles", "matrices", "language"),
@@ -42,7 +42,19 @@ ORDER = [
     ),
     *("dyson.coefficients", "dyson.elimination", "dyson.couplings", "dyson.system"),
     *("dyson.closure", "dyson.continuation", "dyson.series", "dyson.implicit", "theorem", "limit", "memory"),
-    *("solving", "verify"),
+    *(
+        "solving",
+        "verify",
+        "comparison",
+        "grids",
+        "formulas",
+        "hints",
+        "plotstudies",
+        "claims",
+        "records",
+        "checkpoints",
+        "studies",
+    ),
     *("dyson.resolvent", "dyson.precision", "spectra", "spectra.arguments"),
     *("spectra.axis", "spectra.atoms", "spectra.support", "spectra.density"),
     *(
@@ -221,7 +233,10 @@ def outside_imports(path: Path):
 
 def test_dependencies_are_the_declared_ones():
     allowed = {"numpy", "scipy", "mpmath", "matplotlib", "tqdm", "rmtp", *sys.stdlib_module_names}
-    optional = {"sklearn": {"sklearn"}}  # a module of ours that needs an extra, and nothing else does
+    optional = {
+        "sklearn": {"sklearn"},
+        "formulas": {"sympy"},
+    }  # a module of ours that needs an extra, and nothing else does
     for path in MODULES:
         here = allowed | optional.get(name_of(path), set())
         assert {name.split(".")[0] for name in outside_imports(path)} <= here, path.name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadParameter
+from ..files import replace_file
 
 
 class Memory:
@@ -92,6 +92,4 @@ class Files(Memory):
             if flush is not None:
                 flush()
         self.errors[number] = error
-        new = self.mark.with_suffix(".progress.new")
-        new.write_bytes(self.key + self.errors.tobytes())
-        os.replace(new, self.mark)  # a reader sees the old list or the new one
+        replace_file(self.mark, self.key + self.errors.tobytes())

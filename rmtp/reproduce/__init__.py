@@ -1,5 +1,6 @@
 """Laws known so far, derived again from the engine, compared with theory and with finite matrices."""
 
+from ..comparison import Row, false_alarm_rate
 from .evolution import EVOLUTION
 from .iterations import ITERATIONS
 from .jacobians import JACOBIANS
@@ -11,7 +12,7 @@ from .report import html_report, save_figures
 from .scaling import SCALING
 from .spectra import SPECTRA
 from .systems import SYSTEMS
-from .table import Claim, Derivation, Row, check, false_alarm_rate, table_text
+from .table import Claim, Derivation, check, table_text
 from .training import TRAINING
 
 DERIVATIONS: tuple[Derivation, ...] = (
