@@ -89,7 +89,7 @@ class Dim:
         return f"Dim({self.name!r})" if np.all(self.ratio == 1) else f"Dim({self.name!r}, ratio={self.ratio!r})"
 
 
-def width_given(dim: Any) -> Dim:
+def check_dim(dim: Any) -> Dim:
     """A width, or an error for whatever else a user gave for one."""
     if not isinstance(dim, Dim):
         raise BadParameter(f"{shown(dim)} is not a width", remedy='n = rmtp.Dim("n")')

@@ -86,13 +86,13 @@ class Node(np.lib.mixins.NDArrayOperatorsMixin):
         """The same handle under another name, for printing and for the names of Z-Dot coefficients."""
         return type(self)(self.op, self.args, self.dim, self.axes, name)
 
-    def mean(self, axis: int | None = None) -> Any:
-        """``np.mean(self, axis)``."""
-        return _mean(self, axis)
+    def mean(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        """``np.mean(self, axis)``; keepdims over finite axes."""
+        return _mean(self, axis, keepdims)
 
-    def sum(self, axis: int | None = None) -> Any:
+    def sum(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
         """``np.sum(self, axis)`` over finite axes."""
-        return _sum(self, axis)
+        return _sum(self, axis, keepdims)
 
     def __repr__(self) -> str:
         return handle_text(self)
@@ -363,9 +363,11 @@ def _axis(x: Node, axis: int) -> int:
     return axis % x.ndim
 
 
-def _mean(x: Node, axis: int | None = None, **kwargs: Any) -> Any:
+def _mean(x: Node, axis: int | None = None, keepdims: bool = False, **kwargs: Any) -> Any:
     if kwargs:
         raise UnsupportedOperation(f"np.mean with {sorted(kwargs)}", remedy="np.mean(x) or np.mean(x, axis=k)")
+    if keepdims:
+        return _kept(_mean, x, axis)
     if axis is None:
         if x.dim is not None and x.axes:
             return _mean(_mean(x, 0))
@@ -381,19 +383,37 @@ def _mean(x: Node, axis: int | None = None, **kwargs: Any) -> Any:
     return total / x.axes[position - (x.dim is not None)][1]
 
 
-def _sum(x: Node, axis: int | None = None, **kwargs: Any) -> Any:
+def _kept(reduced: Callable[..., Any], x: Node, axis: int | None) -> Any:
+    """A reduction over finite axes that keeps them with length one."""
+    if _over_width(x, axis):
+        raise UnsupportedOperation(
+            f"keepdims over the width of {x!r}",
+            remedy="leave it out: a scalar meets a vector at every coordinate, finite axis by finite axis",
+        )
+    made = reduced(x, axis)
+    if axis is not None:
+        return _expand(made, axis)
+    return made[(None,) * len(x.axes)] if x.axes else made
+
+
+def _over_width(x: Node, axis: int | None) -> bool:
+    return x.dim is not None and (axis is None or _axis(x, axis) == 0)
+
+
+def _sum(x: Node, axis: int | None = None, keepdims: bool = False, **kwargs: Any) -> Any:
     if kwargs:
         raise UnsupportedOperation(f"np.sum with {sorted(kwargs)}", remedy="np.sum(x, axis=k) over a finite axis")
-    if axis is None and x.dim is None:
-        for _ in x.axes:
-            x = _sum(x, 0)
-        return x
-    position = 0 if axis is None else _axis(x, axis)
-    if x.dim is not None and position == 0:
+    if _over_width(x, axis):
         raise UnsupportedOperation(
             f"a sum of {x!r} over its width grows with the width", remedy="np.mean(x), times a number if you need one"
         )
-    at = position - (x.dim is not None)
+    if keepdims:
+        return _kept(_sum, x, axis)
+    if axis is None:
+        for _ in x.axes:
+            x = _sum(x, 0)
+        return x
+    at = _axis(x, axis) - (x.dim is not None)
     return type(x)(Combine("sum", (at,)), (x,), x.dim, x.axes[:at] + x.axes[at + 1 :])
 
 
@@ -453,11 +473,11 @@ def _stack(arrays: Any, axis: int = 0, name: str = "") -> Any:
     return type(first)(Combine("stack", (at,)), tuple(nodes), first.dim, axes)
 
 
-def _variance(x: Node, axis: int | None = None, **kwargs: Any) -> Any:
-    centre = _mean(x, axis, **kwargs)
-    if axis not in (None, 0) and centre.ndim:
-        return _mean((x - _expand(centre, axis)) ** 2, axis)
-    return _mean((x - centre) ** 2, axis)
+def _variance(x: Node, axis: int | None = None, keepdims: bool = False, **kwargs: Any) -> Any:
+    if kwargs:
+        raise UnsupportedOperation(f"np.var with {sorted(kwargs)}", remedy="np.var(x) or np.var(x, axis=k)")
+    centre = _mean(x, axis, keepdims=not _over_width(x, axis))
+    return _mean((x - centre) ** 2, axis, keepdims)
 
 
 def _expand(x: Node, axis: int) -> Any:

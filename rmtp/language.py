@@ -9,7 +9,7 @@ import numpy as np
 
 from . import catalogue as nl
 from .arguments import items, reals
-from .ensembles import ENTRY_LAWS, Dim, Ensemble, Number, draw_iid, draw_symmetric, variance_of, width_given
+from .ensembles import ENTRY_LAWS, Dim, Ensemble, Number, check_dim, draw_iid, draw_symmetric, variance_of
 from .errors import BadParameter, NotPSD
 from .handles import Node, Vector, apply, plain
 from .instructions import ConstantSource, IIDSource, Init, NormalGroup, RandomMatrix
@@ -93,7 +93,7 @@ def Normal(dim: Dim, mean: Any = 0, cov: Any = 1, *, axis: str | None = None, na
             f"the covariance {matrix.tolist()} has the eigenvalue {smallest:.3g}",
             remedy="a covariance is positive semidefinite; note that cov holds variances, not standard deviations",
         )
-    group = NormalGroup(width_given(dim), tuple(plain(m) for m in means), exact)
+    group = NormalGroup(check_dim(dim), tuple(plain(m) for m in means), exact)
     if axis is not None:
         return Vector(Init(group, None), (), group.dim, ((axis, k),), str(name))
     names = [name] * k if isinstance(name, str) else list(name)
@@ -133,7 +133,7 @@ def IID(dim: Dim, law: Any, *, name: str = "") -> Vector:
     >>> round(float(rmtp.limit(np.mean(rmtp.IID(n, sparse) ** 4))), 12)
     0.3
     """
-    return Vector(Init(IIDSource(width_given(dim), as_law(law))), (), dim, (), name)
+    return Vector(Init(IIDSource(check_dim(dim), as_law(law))), (), dim, (), name)
 
 
 def constant(dim: Dim, value: Number, *, name: str = "") -> Vector:
@@ -155,7 +155,7 @@ def constant(dim: Dim, value: Number, *, name: str = "") -> Vector:
     >>> rmtp.limit(np.mean(rmtp.constant(rmtp.Dim("n"), 3)), exact=True).value
     Fraction(3, 1)
     """
-    return Vector(Init(ConstantSource(width_given(dim), plain(value))), (), dim, (), name)
+    return Vector(Init(ConstantSource(check_dim(dim), plain(value))), (), dim, (), name)
 
 
 def Gaussian(
@@ -196,7 +196,7 @@ def Gaussian(
         raise BadParameter(f"unknown entries={entries!r}", remedy=f"one of {', '.join(ENTRY_LAWS)}")
     s2 = variance_of(std, variance, "Gaussian")
     return Matrix(
-        RandomMatrix(width_given(rows), width_given(cols), Ensemble("Gaussian", s2, False, draw_iid, entries), name)
+        RandomMatrix(check_dim(rows), check_dim(cols), Ensemble("Gaussian", s2, False, draw_iid, entries), name)
     )
 
 
@@ -229,7 +229,7 @@ def GOE(dim: Dim, std: Any = 1, *, variance: Any = None, entries: str = "gaussia
     if entries not in ENTRY_LAWS:
         raise BadParameter(f"unknown entries={entries!r}", remedy=f"one of {', '.join(ENTRY_LAWS)}")
     s2 = variance_of(std, variance, "GOE")
-    return Matrix(RandomMatrix(width_given(dim), dim, Ensemble("GOE", s2, True, draw_symmetric, entries), name))
+    return Matrix(RandomMatrix(check_dim(dim), dim, Ensemble("GOE", s2, True, draw_symmetric, entries), name))
 
 
 def elementwise(

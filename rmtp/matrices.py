@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import ORDERS, items
-from .ensembles import Dim, Number, width_given
+from .ensembles import Dim, Number, check_dim
 from .errors import BadParameter, DimensionMismatch, TracedBranch, UnsupportedOperation, WrongSide
 from .handles import Node, Scalar, Vector, number_like, plain
 from .instructions import ConstantSource, Init, MatVec, RandomMatrix
@@ -388,7 +388,7 @@ def eye(dim: Dim) -> Expression:
     >>> rmtp.spectrum(rmtp.GOE(n) + 3 * rmtp.eye(n)).moment(1)
     Fraction(3, 1)
     """
-    return Identity((width_given(dim),))
+    return Identity((check_dim(dim),))
 
 
 def outer(u: Any, v: Any) -> Expression:

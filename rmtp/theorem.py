@@ -33,7 +33,7 @@ from .errors import (
 )
 from .expect.closed_forms import is_rational
 from .expect.engine import METHODS, Expectations, NeedsSampling, Options
-from .identities import simpler
+from .identities import idempotent, simpler
 from .instructions import (
     Apply,
     Arithmetic,
@@ -54,8 +54,9 @@ from .laws import Atom, GaussianLaw
 from .nonlinearity import Nonlinearity
 from .normal import Atoms, Draw, Form, Func, Hat, Initial, add, constant, is_zero, scale, times
 from .program import Program
+from .progress import progress
 from .results import Estimate, centre_and_spread, conclude
-from .ring import converter, precision
+from .ring import as_number, converter, precision
 from .uses import Uses
 
 _MAX_DEGREE = 60  # beyond this, floats lose more in an expanded polynomial than in quadrature
@@ -142,7 +143,7 @@ class MasterTheorem:
 
     def run(self) -> MasterTheorem:
         """Walk the lines in order."""
-        for number, line in enumerate(self.program.lines):
+        for number, line in enumerate(progress(self.program.lines, "lines")):
             value, rank = None, 0
             try:
                 if all(self.values[a] is not None for a in line.args):
@@ -248,7 +249,7 @@ class MasterTheorem:
         short = len(f.terms) * len(g.terms) == 1
         if self.options.exact or short or _degree(f) + _degree(g) <= _MAX_DEGREE:
             try:
-                return times(f, g)
+                return idempotent(self.atoms, times(f, g))
             except BudgetExceeded:
                 if self.options.exact:
                     raise
@@ -277,7 +278,14 @@ class MasterTheorem:
 
     def z_average(self, x: Form | _Product) -> Number:
         """theta = E Z^x."""
-        return self.expect.inner(x.first, x.second) if isinstance(x, _Product) else self.expect.of_form(x)
+        if not isinstance(x, _Product):
+            return self.expect.of_form(x)
+        value = self.expect.inner(x.first, x.second)
+        if x.first is x.second and not self.options.exact and self.ctx is None and not is_rational(value):
+            return as_number(
+                np.where(np.asarray(value) < 0, 0.0, value)
+            )  # what cancels to nothing must not end below it
+        return value
 
     # -- Z-MatVec = Z-Hat + Z-Dot ---------------------------------------------------------------
 
@@ -413,7 +421,9 @@ class MasterTheorem:
             bad = int(np.argmin(finite))
             raise (ZeroDivisor if zero else DivergentExpectation)(
                 f"{fn.name}({', '.join(_show(a, np.shape(finite), bad) for a in args)}) is not finite",
-                remedy="the limit of the argument lies outside the domain; add an epsilon or clip it",
+                remedy="a variance has vanished to rounding in part of the sweep: add a little noise, or take fewer steps"
+                if np.any(np.isnan(np.asarray(args[0], dtype=float)))
+                else "the limit of the argument lies outside the domain; add an epsilon or clip it",
             )
 
     # -- results --------------------------------------------------------------------------------

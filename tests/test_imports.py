@@ -36,6 +36,7 @@ ORDER = [
         "plots",
         "plotmaps",
         "plotiterations",
+        "plotscalings",
         "zlaw",
         "uses",
     ),
@@ -77,7 +78,17 @@ ORDER = [
         "kernels.panels",
         "kernels.pairs",
     ),
-    *("kernels.simplify", "kernels.run", "kernels.tangent", "kernels.gia", "kernels.entrywise", "kernels.store"),
+    *(
+        "kernels.simplify",
+        "kernels.places",
+        "kernels.gaps",
+        "kernels.run",
+        "kernels.careful",
+        "kernels.tangent",
+        "kernels.gia",
+        "kernels.entrywise",
+        "kernels.store",
+    ),
     *(
         "kernels.api",
         "kernels.inspection",
@@ -99,9 +110,17 @@ ORDER = [
         "training.losses",
         "training.dynamics",
         "training.trainer",
-        "training",
     ),
-    *("reproduce", "cli", "__main__"),
+    *(
+        "training.catalogue",
+        "training.parametrisations",
+        "training.scaling",
+        "training.abcnets",
+        "training.limits",
+        "training.measure",
+    ),
+    "training.features",
+    *("training", "reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}
 

@@ -459,6 +459,25 @@ def test_kernels_of_layers_follow_the_recursion():
         rmtp.layer_kernels(relu_net, X)
 
 
+def test_kernels_of_layers_state_their_own_method_and_error():
+    def net(phi):
+        def f(x):
+            for layer in (1, 2, 3):
+                x = phi(dense(x, n, 1.3, 0.2).named(f"h{layer}"))
+            return readout(x)
+
+        return f
+
+    close = X[:1] + np.array([[0.0], [1e-7]]) * X[1:2]
+    for phi, method, error in ((rmtp.relu, "closed form", 1e-13), (np.tanh, "quadrature", 1e-10)):
+        found = rmtp.layer_kernels(net(phi), close)
+        assert {(k.method, k.error) for k in found.values()} == {(method, error)}
+        whole = rmtp.nngp(net(phi), close)
+        assert (whole.method, whole.error) == (method, error)
+    one = rmtp.layer_kernels(net(rmtp.relu), X, X[:1])
+    np.testing.assert_array_equal(one["h3"][0, 0], rmtp.layer_kernels(net(rmtp.relu), X)["h3"][0, 0])
+
+
 def test_derivatives_by_hyperparameters():
     """erf, one layer: K = v^2 (2/pi) asin(2 c / r), differentiated in mpmath at 30 digits."""
     family = lambda w, b, v: lambda x: readout(erf(dense(x, n, w, b)), v)  # noqa: E731
@@ -484,6 +503,8 @@ def test_gradient_norms_in_depth_and_in_time():
     """A ReLU network multiplies squared gradients by weight_std^2 / 2 per layer; an identity RNN by vw per step."""
     norms = list(rmtp.gradient_norms(mlp(n, 5, rmtp.relu, weight_std=1.2), X[0]).values())
     assert norms == pytest.approx([0.5 * 0.72**k for k in range(4)], rel=1e-12)
+    named = rmtp.gradient_norms(lambda x: readout(rmtp.relu(dense(dense(x, n), n).named("own"))), X[0])
+    assert list(named) == ["h1"]
 
     def linear_rnn(x):
         U, W = input_weights(n, 1), rmtp.Gaussian(n, n, variance=0.8)

@@ -251,6 +251,7 @@ def gamp(A: Any, y: Any, x: Any, *, denoiser: Any, channel: Any, variance: Any) 
 
     Notes
     -----
+    A channel that is even in z (phase retrieval) has no slope at zero: start from `informed_start` or `spectral_start`.
     Rangan 2011 with scalar variances; Barbier et al. 2019 (1708.03395), Algorithm 1.
 
     Examples

@@ -45,7 +45,8 @@ class Trajectory:
     power : Estimate (steps + 1, \\*sweep)
         E (Z^{x_t})**2.
     effective_noise : Estimate (steps, \\*sweep), or (steps, k, k) for k columns
-        Var Zhat of the last product with A.T (of a symmetric matrix: with Y) on the way from x_t to x_{t+1}.
+        Var Zhat of the last product with A.T (of a symmetric matrix: with Y) on the way from x_t to x_{t+1}; None if some
+        step has no such product.
     averages : dict of str to Estimate
         What was asked for with ``also=``.
     signal_power : float or array
@@ -67,7 +68,7 @@ class Trajectory:
     mse: Estimate
     overlap: Estimate
     power: Estimate
-    effective_noise: Estimate
+    effective_noise: Estimate | None
     averages: dict[str, Estimate]
     signal_power: Any
     naive: Trajectory | None = None
@@ -132,7 +133,9 @@ class Trajectory:
     # -- reports ----------------------------------------------------------------------------------
 
     def _columns(self) -> dict[str, Estimate]:
-        shown = {"mse": self.mse, "overlap": self.overlap, "noise": self.effective_noise, **self.averages}
+        shown = {"mse": self.mse, "overlap": self.overlap, **self.averages}
+        if self.effective_noise is not None:
+            shown["noise"] = self.effective_noise
         if self.naive is not None:
             shown["naive mse"] = self.naive.mse
         return {key: e for key, e in shown.items() if np.ndim(e.value) == 1}
@@ -383,13 +386,12 @@ def _last_products(program: Program, iterates: Sequence[int]) -> list[int | None
     return out
 
 
-def _effective_noise(walked: MasterTheorem | None, count: int) -> Estimate:
-    empty = Estimate(np.full(count - 1, np.nan), 0.0, "algebra")
+def _effective_noise(walked: MasterTheorem | None, count: int) -> Estimate | None:
     if walked is None:
-        return empty
+        return None
     products = _last_products(walked.program, walked.program.outputs[-count:])
     if any(k is None for k in products) or not products:
-        return empty
+        return None
     with walked.expect.record() as ranks:
         values = [hat_covariance(walked, k) for k in products if k is not None]
         rank = ranks[-1]

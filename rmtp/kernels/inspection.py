@@ -13,9 +13,9 @@ from ..handles import Node, Vector
 from ..limit import limit
 from ..networks.network import batch, trace
 from ..program import lower
-from .api import Kernel, KernelFunction, kernel_function
+from .api import Kernel, KernelFunction, kernel_function, method_of, on_batches
 from .entrywise import bound
-from .run import Side, prepare, tile
+from .run import prepare
 from .trace import Draft, Tracer
 
 _STENCIL = (-2, -1, 1, 2)
@@ -35,7 +35,7 @@ def layer_kernels(net: Callable[[Any], Any], X1: Any, X2: Any = None) -> dict[st
     Returns
     -------
     dict of Kernel (N1, N2)
-        By name, from the input to the output.
+        By name, from the input to the output, each with the error of the worst.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def layer_kernels(net: Callable[[Any], Any], X1: Any, X2: Any = None) -> dict[st
     }
     if not named:
         raise BadParameter("no vector of the network has a name", remedy='h = rmtp.networks.dense(x, n).named("h")')
-    out: dict[str, np.ndarray] = {}
+    plans = {}
     for side in (1, 0):
         tracer = Tracer(lower(list(named.values())))
         sums = {}
@@ -71,17 +71,9 @@ def layer_kernels(net: Callable[[Any], Any], X1: Any, X2: Any = None) -> dict[st
             at = np.arange(tracer.sizes[line])
             pairs = tracer.ask([(line, 0), (line, side)], [at, at])
             sums[name] = [Draft(1 / len(at), (pairs,), np.zeros(len(at), dtype=np.int64))]
-        ready = prepare(tracer.run(sums, side == 1))
-        left = Side(ready, first)
-        if side:
-            found = tile(ready, left, left if X2 is None else Side(ready, second))
-            shape = (len(first), len(second))
-            out = {name: np.array(np.broadcast_to(v, (*v.shape[:-2], *shape))) for name, v in found.items()}
-        elif X2 is None:
-            for name, v in left.outputs().items():
-                index = np.arange(len(first))
-                out[name][..., index, index] = v
-    return {name: Kernel.of(v, 1e-10, "array") for name, v in out.items()}
+        plans[side] = prepare(tracer.run(sums, side == 1))
+    found, error = on_batches(plans[1], plans[0], first, None if X2 is None else second)
+    return {name: Kernel.of(v, error, method_of(plans[1])) for name, v in found.items()}
 
 
 def gradient_norms(net: Callable[[Any], Any], x: Any) -> dict[str, float]:
@@ -95,7 +87,8 @@ def gradient_norms(net: Callable[[Any], Any], x: Any) -> dict[str, float]:
     Returns
     -------
     dict
-        By the name of h, or "h1", "h2", .. counted from the output; repeated names get their number behind.
+        "h1", "h2", .. in the order in which backpropagation meets the products, from the output; one matrix used at T times
+        has T of them.
 
     Notes
     -----

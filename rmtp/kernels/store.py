@@ -19,6 +19,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
+        self.error = 0.0
 
     def done(self, number: int) -> bool:
         """Whether a block is there already."""
@@ -30,12 +31,13 @@ class Memory:
             self.arrays[name] = np.empty(shape)
         self.arrays[name][..., rows, cols] = value
 
-    def finish(self, number: int) -> None:
-        """All kernels of a block are put."""
+    def finish(self, number: int, error: float) -> None:
+        """All kernels of a block are put, with this error."""
+        self.error = max(self.error, error)
 
 
 class Files(Memory):
-    """Blocks in memory-mapped .npy files, with a file beside them that says which are finished.
+    """Blocks in memory-mapped .npy files, with a file beside them of the errors of those that are finished.
 
     Parameters
     ----------
@@ -61,16 +63,17 @@ class Files(Memory):
         self.paths = {name: Path(f"{stem}.npy" if len(names) == 1 else f"{stem}.{name}.npy") for name in names}
         self.mark = Path(f"{stem}.progress")
         self.key = hashlib.sha256(fingerprint + str(blocks).encode()).digest()
-        self.flags = np.zeros(blocks, dtype=np.uint8)
+        self.errors = np.full(blocks, np.inf)  # of blocks that are not finished
         if self.mark.exists():
             found = self.mark.read_bytes()
-            if found[: len(self.key)] != self.key or len(found) != len(self.key) + blocks:
+            if found[: len(self.key)] != self.key or len(found) != len(self.key) + self.errors.nbytes:
                 raise BadParameter(
                     f"{self.mark} belongs to another kernel or other data",
                     remedy="another file name, or remove the files",
                 )
             if all(p.exists() for p in self.paths.values()):
-                self.flags = np.frombuffer(found[len(self.key) :], dtype=np.uint8).copy()
+                self.errors = np.frombuffer(found[len(self.key) :]).copy()
+                self.error = float(np.max(self.errors, initial=0.0, where=np.isfinite(self.errors)))
                 self.arrays = {name: np.load(p, mmap_mode="r+") for name, p in self.paths.items()}
         elif any(p.exists() for p in self.paths.values()):
             raise BadParameter(
@@ -78,17 +81,18 @@ class Files(Memory):
             )
 
     def done(self, number: int) -> bool:
-        return bool(self.flags[number])
+        return bool(np.isfinite(self.errors[number]))
 
     def put(self, number: int, name: str, shape: tuple[int, ...], rows: slice, cols: slice, value: np.ndarray) -> None:
         if name not in self.arrays:
             self.arrays[name] = np.lib.format.open_memmap(self.paths[name], mode="w+", dtype=np.float64, shape=shape)
         self.arrays[name][..., rows, cols] = value
 
-    def finish(self, number: int) -> None:
+    def finish(self, number: int, error: float) -> None:
+        super().finish(number, error)
         for array in self.arrays.values():
             flush: Any = getattr(array, "flush", None)
             if flush is not None:
                 flush()
-        self.flags[number] = 1
-        replace_file(self.mark, self.key + self.flags.tobytes())
+        self.errors[number] = error
+        replace_file(self.mark, self.key + self.errors.tobytes())

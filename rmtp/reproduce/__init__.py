@@ -1,6 +1,7 @@
 """Laws known so far, derived again from the engine, compared with theory and with finite matrices."""
 
 from ..comparison import Row, false_alarm_rate
+from .evolution import EVOLUTION
 from .iterations import ITERATIONS
 from .jacobians import JACOBIANS
 from .kernels import KERNELS
@@ -8,6 +9,7 @@ from .language import LANGUAGE
 from .laws import LAWS
 from .networks import NETWORKS
 from .report import html_report, save_figures
+from .scaling import SCALING
 from .spectra import SPECTRA
 from .systems import SYSTEMS
 from .table import Claim, Derivation, check, table_text
@@ -21,7 +23,9 @@ DERIVATIONS: tuple[Derivation, ...] = (
     *NETWORKS,
     *KERNELS,
     *TRAINING,
+    *SCALING,
     *ITERATIONS,
+    *EVOLUTION,
     *LANGUAGE,
 )
 
