@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from fractions import Fraction as F
 from pathlib import Path
 
+import mpmath
 import numpy as np
 import pytest
 from fuzz import algorithms, networks, programs, spectra
@@ -121,3 +123,19 @@ def test_the_command():
     command = [sys.executable, "-m", "tests.fuzz", "--cases", "1", "--kind", "networks", "--seed", "3"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=120, check=False)
     assert done.returncode == 0 and "disagreements: 0" in done.stdout, done.stderr
+
+
+# ---------------------------------------------------------------------------------------------
+# what the fuzzer found, and what must not come back
+
+
+def test_digits_where_a_form_has_integer_and_high_precision_coefficients():
+    """Seed 7003: the second element of a basis divided an int by itself and left a Fraction among mpf's."""
+    n, m = rmtp.Dim("n"), rmtp.Dim("m")
+    W, V = rmtp.Gaussian(m, n, variance=F(3, 4)), rmtp.Gaussian(m, n, variance=F(1, 2))
+    g = W @ rmtp.Normal(n, F(1, 4)) + rmtp.IID(m, rmtp.Discrete([-1, 0, 1]))
+    second = np.mean((V.T @ (g - g**2)) ** 2)
+    a, b = F(3, 4) * F(17, 16), F(2, 3)  # variances of W x and of the atoms
+    expected = (a + b + 3 * a**2 + 6 * a * b + b) / 2
+    assert rmtp.limit(second, exact=True).value == expected
+    assert abs(rmtp.limit(second, dps=25).value - mpmath.mpf(expected.numerator) / expected.denominator) < 1e-14
