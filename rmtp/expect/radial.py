@@ -1,8 +1,9 @@
 """Polynomials and homogeneous functions over powers of quadratic forms, which batch normalisation makes.
 
-``(Q + e)^-k`` is the mean of ``exp(-s (Q + e))`` over s > 0 with the weight ``s^(k - 1) / Gamma(k)``, and that changes one Gaussian
-law into another. What is left beneath the integral over s, one for each of at most two quadratic forms, is a polynomial times the
-signs of at most two Gaussians, whose mean Stein's lemma gives. So the dimension is that of s, whatever the size of the batch.
+``(Q + e)^-k`` is the integral of ``exp(-s (Q + e))`` over s > 0 with the weight ``s^(k - 1) / Gamma(k)``, and that exponential
+changes one Gaussian law into another. What is left beneath the integral over s, one for each of at most two quadratic forms, is
+a polynomial times the signs of at most two Gaussians, whose mean Stein's lemma gives. So the dimension is that of s, whatever
+the size of the batch.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from .integrand import Argument, CovOf, Integrand, Linear, as_batch, broadcast_s
 Array = Any
 
 _PARALLEL = 1e-12  # 1 - rho^2 below which two arguments are one
+_ROUNDING = 1e-13
 _ZERO = 1e-14  # of the largest eigenvalue
-_STEPS = (0.5, 0.36, 0.27)  # of log s: the error of the trapezoid rule falls like exp(-pi^2 / step)
+_STEPS = (0.36, 0.27, 0.2, 0.15)  # of log s: the error of the trapezoid rule is about |Gamma(k + 2 pi i / step)|
 _COARSE = 1.5
-_LEFT, _RIGHT = 40.0, 80.0
-_SMALL = 1e-17
-_NODES = 1 << 18
+_LEFT, _RIGHT = 40.0, 84.0
+_SMALL = 1e-16
+_NODES = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,8 @@ def _integrated(what: Radial, made: Integrand, cov: CovOf, rtol: float) -> tuple
     groups = _grouped(what.signed, place, sigma, shape)
     if groups is None:
         return None
+    if any(not even.any() and not odd.any() for _, _, even, odd in groups):  # relu(u) relu(-u)
+        return np.zeros(shape), np.zeros(shape)
     w, v = np.linalg.eigh(sigma)
     half = v * np.sqrt(np.where(w > _ZERO * w[:, -1:], w, 0.0))[:, None, :]
     matrices, shifts, powers = [], [], []
@@ -240,7 +244,8 @@ def _integrated(what: Radial, made: Integrand, cov: CovOf, rtol: float) -> tuple
     if not what.forms:
         value = factor * problem.mean(rows[:, None], np.ones((batch, 1, rows.shape[2])))[:, 0]
         return value.reshape(shape), (1e-14 * np.abs(value)).reshape(shape)
-    found = problem.integral(rtol)
+    with np.errstate(all="ignore"):
+        found = problem.integral(rtol)
     if found is None:
         return None
     return (factor * found[0]).reshape(shape), (np.abs(factor) * found[1]).reshape(shape)
@@ -249,7 +254,9 @@ def _integrated(what: Radial, made: Integrand, cov: CovOf, rtol: float) -> tuple
 Group = tuple[np.ndarray, int, np.ndarray, np.ndarray]  # direction, degree, even and odd amplitude
 
 
-def _grouped(signed: Sequence[Signed], place: dict[int, int], sigma: Array, shape: tuple[int, ...]) -> list[Group] | None:
+def _grouped(
+    signed: Sequence[Signed], place: dict[int, int], sigma: Array, shape: tuple[int, ...]
+) -> list[Group] | None:
     """Functions of one direction multiplied; None for more than two directions, or one that vanishes."""
     out: list[tuple[np.ndarray, int, np.ndarray, np.ndarray]] = []  # direction, degree, plus, minus
     for s in signed:
@@ -270,8 +277,8 @@ def _grouped(signed: Sequence[Signed], place: dict[int, int], sigma: Array, shap
                 ratio = c / size
                 turned = ratio < 0
                 scale = ratio**s.degree
-                p, m = p * np.where(turned, minus, plus) * scale, m * np.where(turned, plus, minus) * scale
-                out[k] = (other, degree + s.degree, p, m)
+                up, down = (np.where(turned, minus, plus) * scale, np.where(turned, plus, minus) * scale)
+                out[k] = (other, degree + s.degree, p * up, m * down)
                 break
         else:
             out.append((direction, s.degree, plus, minus))
@@ -294,7 +301,11 @@ class _Problem:
     def mean(self, rows: Array, shrink: Array) -> Array:
         """E of the polynomial and the signs, for covariances ``rows diag(shrink) rows^T``: axes (batch, nodes)."""
         size = rows.shape[-2]
-        cov = {(i, j): np.sum(rows[..., i, :] * shrink * rows[..., j, :], axis=-1) for i in range(size) for j in range(i + 1)}
+        cov = {
+            (i, j): np.sum(rows[..., i, :] * shrink * rows[..., j, :], axis=-1)
+            for i in range(size)
+            for j in range(i + 1)
+        }
         first = size - len(self.groups)
         total: Any = 0.0
         for signs in itertools.product((0, 1), repeat=len(self.groups)):
@@ -353,11 +364,12 @@ class _Problem:
         down = 1 / (1 + 2 * s[:, None] * lam[:, None, :])  # (batch, nodes, r)
         weight = self._weight(0, s, scales[0], axes[0]) * np.sqrt(np.prod(down, axis=-1))
         if len(axes) == 1:
-            return weight * self.mean((self.rows @ vectors)[:, None], down)
+            return weight * self.mean(_clean(self.rows @ vectors)[:, None], down)
         t = scales[1] * np.exp(axes[1])
         root = (vectors[:, None] * np.sqrt(down)[:, :, None, :]) @ np.swapaxes(vectors, 1, 2)[:, None]
         mu, turned = _spectrum(root @ self.matrices[1][:, None] @ root)
-        rows = self.rows[:, None] @ root @ turned  # (batch, nodes, entries, r)
+        inside = _clean(self.rows @ vectors)[:, None] * np.sqrt(down)[:, :, None, :]
+        rows = _clean(inside @ (np.swapaxes(vectors, 1, 2)[:, None] @ turned))  # (batch, nodes, entries, r)
         second = 1 / (1 + 2 * t[:, None] * mu[..., None, :])  # (batch, nodes, nodes', r)
         inner = self._weight(1, t, scales[1], axes[1])[:, None, :] * np.sqrt(np.prod(second, axis=-1))
         return weight[:, :, None] * inner * self.mean(rows[:, :, None], second)
@@ -371,6 +383,12 @@ class _Problem:
 def _spectrum(matrix: Array) -> tuple[Array, Array]:
     lam, vectors = np.linalg.eigh(matrix)
     return np.where(lam > _ZERO * lam[..., -1:], lam, 0.0), vectors
+
+
+def _clean(rows: Array) -> Array:
+    """Components that are rounding made zero: along directions in which a form vanishes, its large s would enlarge them."""
+    size = np.sqrt(np.sum(rows * rows, axis=-1, keepdims=True))
+    return np.where(np.abs(rows) > _ROUNDING * size, rows, 0.0)
 
 
 class Moments:
@@ -401,7 +419,7 @@ class Moments:
     def given_zero(self, k: int) -> Moments:
         """The law given x_k = 0."""
         if k not in self._given:
-            variance = self._c(k, k)
+            variance = np.where(self._c(k, k) > 0, self._c(k, k), 1.0)
             cov = {}
             for i, j in self.cov:
                 cov[i, j] = self._c(i, j) - self._c(i, k) * self._c(j, k) / variance
@@ -435,7 +453,8 @@ class Moments:
         for k in signs:
             if left[k]:
                 continue
-            density = 2 / np.sqrt(2 * math.pi * self._c(k, k))
+            variance = self._c(k, k)  # 0 where it has underflown: sgn(0) is 0
+            density = np.where(variance > 0, 2 / np.sqrt(2 * math.pi * np.where(variance > 0, variance, 1.0)), 0.0)
             others = tuple(j for j in signs if j != k)
             total = total + self._c(a, k) * density * self.given_zero(k).of(left, others)
         return total
