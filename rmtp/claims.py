@@ -360,7 +360,8 @@ class _Point:
         counts = check_trials(self.trials, self.widths, self.sizes)
         columns: dict[str, list[np.ndarray]] = {name: [] for name in engine}
         for n, count, stream in zip(self.sizes, counts, self.rng.spawn(len(self.sizes)), strict=True):
-            drawn = [quantities(simulate(n, child, **chosen)) for child in progress(stream.spawn(count), f"n = {n}")]
+            children = progress(stream.spawn(count), f"n = {n}")
+            drawn = [_simulated(simulate, n, child, chosen) for child in children]
             if drawn[0].keys() != engine.keys():
                 raise BadParameter(
                     f"simulate returns {_listing(drawn[0])}, the claim has {_listing(engine)}",
@@ -372,6 +373,17 @@ class _Point:
             name: Verification(engine[name], self.sizes, finite_columns(column, self.sizes, "simulate"), "simulate")
             for name, column in columns.items()
         }
+
+
+def _simulated(
+    simulate: Callable[..., Any], n: int, rng: np.random.Generator, chosen: dict[str, Any]
+) -> dict[str, Any]:
+    try:
+        return quantities(simulate(n, rng, **chosen))
+    except Exception as error:
+        raise BadParameter(
+            f"simulate raises {type(error).__name__} at width {n}: {error}", remedy="simulate(width, rng, **parameters)"
+        ) from error
 
 
 def _drawn(value: Any) -> float:

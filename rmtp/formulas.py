@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import reals, shown
 from .errors import BadParameter, RmtpError
 from .grids import Grid, place
 from .results import Estimate
@@ -116,13 +117,16 @@ def number(value: Any, what: str, dps: int | None = None) -> Number:
         value = value.item()
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, int | Fraction) and not isinstance(value, bool):
+        reals(value, what, "a number that a float can hold")
         return Fraction(value), 0.0
     if isinstance(value, float) and np.isfinite(value):
         return value, 0.0
     if hasattr(value, "_mpf_") and np.isfinite(float(value)):
         digits = dps or 15
         return value, float(abs(value) * 10.0 ** (1 - digits)) + 10.0 ** (-2 * digits)
-    raise BadParameter(f"{what} is {value!r}", remedy="a finite real number: int, Fraction, float, mpf, or an Estimate")
+    raise BadParameter(
+        f"{what} is {shown(value)}", remedy="a finite real number: int, Fraction, float, mpf, or an Estimate"
+    )
 
 
 # ---------------------------------------------------------------------------------------------

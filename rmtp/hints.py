@@ -44,7 +44,14 @@ def hints(rows: Sequence[Row], again: Again) -> tuple[str, ...]:
     if not all(np.isfinite(float(row.analytic)) for row in rows):
         return ()
     found: list[str] = []
-    for text in (*_factors(rows), *_powers(rows), *_functions(rows), *_parameters(rows, again), *_offsets(rows)):
+    for text in (
+        *_factors(rows),
+        *_powers(rows),
+        *_functions(rows),
+        *_parameters(rows, again),
+        *_turned(rows, again),
+        *_offsets(rows),
+    ):
         if text not in found:
             found.append(text)
     return tuple(found[:MOST])
@@ -180,6 +187,15 @@ def _parameters(rows: Sequence[Row], again: Again) -> Iterator[str]:
             claims = [again({**row.parameters, name: function(v)}) for row, v in zip(rows, values)]
             if _holds(rows, claims):
                 yield f"the claim at {text.format(name)} in place of {name} {_points(rows)}: {why}?"
+
+
+def _turned(rows: Sequence[Row], again: Again) -> Iterator[str]:
+    """The claim with the sign of a parameter changed."""
+    for name in rows[0].parameters:
+        values = [row.parameters[name] for row in rows]
+        if numeric(values) and any(values):
+            if _holds(rows, [again({**row.parameters, name: -v}) for row, v in zip(rows, values)]):
+                yield f"the claim at -{name} in place of {name} {_points(rows)}: a sign?"
 
 
 def _offsets(rows: Sequence[Row]) -> Iterator[str]:

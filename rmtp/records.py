@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import reals, shown
 from .comparison import exactly
 from .errors import BadParameter
 from .results import Estimate
@@ -55,7 +56,7 @@ def _number(value: Any) -> Any:
         try:
             value = np.array(value)
         except ValueError:
-            raise BadParameter(f"the function returns {value!r}", remedy=REMEDY) from None
+            raise BadParameter(f"the function returns {shown(value)}", remedy=REMEDY) from None
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim):
         value = value.item()
     if isinstance(value, np.ndarray):
@@ -63,15 +64,16 @@ def _number(value: Any) -> Any:
             raise BadParameter(f"the function returns an array of {value.dtype}", remedy=REMEDY)
         finite = bool(np.all(np.isfinite(value)))
     elif isinstance(value, int | Fraction):
+        reals(value, "the function returns", "numbers that a float can hold")
         finite = True
     elif isinstance(value, float | complex):
         finite = bool(np.isfinite(value))
     elif hasattr(value, "_mpf_"):
         finite = exactly(value) is not None
     else:
-        raise BadParameter(f"the function returns {value!r}", remedy=REMEDY)
+        raise BadParameter(f"the function returns {shown(value)}", remedy=REMEDY)
     if not finite:
-        raise BadParameter(f"the function returns {value!r}, which is not finite", remedy=REMEDY)
+        raise BadParameter(f"the function returns {shown(value)}, which is not finite", remedy=REMEDY)
     return value
 
 

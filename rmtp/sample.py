@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import MOST, option, shown
 from .arrays import evaluate
 from .ensembles import ENTRY_LAWS
 from .errors import BadParameter, RmtpError, unbound
@@ -98,8 +99,8 @@ def sample(
     many = isinstance(expr, list | tuple)
     program = program_of(*expr) if many else program_of(expr)
     width, trials = positive(width, "width"), positive(trials, "trials")
-    if entries is not None and entries not in ENTRY_LAWS:
-        raise BadParameter(f"unknown entries={entries!r}", remedy=f"one of {', '.join(ENTRY_LAWS)}")
+    if entries is not None:
+        option(entries, ENTRY_LAWS, "entries")
     if sweep_shape(program):
         raise BadParameter(
             "a program with swept parameters has one draw per value",
@@ -334,8 +335,8 @@ def combine_arrays(kind: str, detail: tuple[Any, ...], args: Sequence[Any], shif
 
 def positive(value: Any, what: str) -> int:
     """A positive int, or an error that names the argument."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise BadParameter(f"{what}={value!r}", remedy="a positive int")
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= MOST:
+        raise BadParameter(f"{what}={shown(value)}", remedy="a positive int")
     return int(value)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import executor as checked_executor
 from .checkpoints import Checkpoints, key_of
 from .comparison import aligned, markdown
 from .errors import BadParameter, PointsFailed, UnsupportedOperation
@@ -258,8 +259,7 @@ def sweep(
     if not callable(f):
         raise BadParameter(f"f={f!r}", remedy="a function of the parameters")
     check_used(made, accepted(f, made, "f"))
-    if executor is not None and not hasattr(executor, "submit"):
-        raise BadParameter(f"executor={executor!r}", remedy="an executor of concurrent.futures")
+    checked_executor(executor)
     if version is not None and path is None:
         raise BadParameter("version= without path=", remedy="a folder, or no version")
     store = None if path is None else Checkpoints(path, made, key_of(f, version))

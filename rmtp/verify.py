@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import special
+from .arguments import items, reals
 from .errors import BadParameter, DivergentExpectation, UnsupportedOperation, VanishingVector
 from .handles import Scalar
 from .language import program as program_of
@@ -309,7 +310,7 @@ def verify(
     counts = check_trials(trials, widths, sizes)
     limits = _limits(handles, claim, many, limit_options)
     several = entries is not None and not isinstance(entries, str)
-    laws: list[str | None] = list(entries) if several and entries is not None else [entries]  # type: ignore[list-item]
+    laws: list[str | None] = items(entries, "entries") if several else [entries]  # type: ignore[list-item]
     if not laws:
         raise BadParameter("entries is empty", remedy='one law or several, as in ("gaussian", "rademacher")')
     answers: dict[str | None, Any] = {}
@@ -387,12 +388,9 @@ def _limits(handles: list[Any], claim: Any, many: bool, options: dict[str, Any])
 def _claimed(claim: Any) -> Estimate:
     if isinstance(claim, Estimate):
         return claim
-    try:
-        fine = bool(np.isfinite(float(claim)))
-    except (TypeError, ValueError):
-        fine = False
-    if not fine:
-        raise BadParameter(f"claim={claim!r}", remedy="a finite number, or an Estimate with an error of its own")
+    remedy = "a finite number, or an Estimate with an error of its own"
+    if reals(claim, "claim", remedy).ndim:
+        raise BadParameter(f"claim={claim!r}", remedy=remedy)
     return Estimate(claim, 0, "claim")
 
 

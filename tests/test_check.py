@@ -159,6 +159,14 @@ def test_usual_slips_are_named(claim, hint):
     assert f"hint: {found.hints[0]}" in str(found)
 
 
+def test_the_sign_of_a_parameter_is_named():
+    def third(mean):
+        return np.mean(rmtp.Normal(rmtp.Dim("n"), mean) ** 3)
+
+    found = rmtp.check(lambda mean: -(mean**3) - 3 * mean, third, grid={"mean": [-1, 2, 3]}, widths=None)
+    assert any("at -mean in place of mean" in text for text in found.hints)
+
+
 def test_gradient_independence_is_named():
     def overlap(s):
         n = rmtp.Dim("n")

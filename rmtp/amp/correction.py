@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import function
 from ..arrays import leaves
 from ..backprop import sensitivities
 from ..ensembles import Dim, Number
@@ -122,7 +123,8 @@ def onsager(algorithm: Algorithm, products: Sequence[str] = ("A",)) -> Corrected
     >>> [rmtp.state_evolution(m, problem, 4).mse.method for m in (method, rmtp.onsager(method))]
     ['sobol', 'closed form']
     """
-    if not products or any(p not in PRODUCTS for p in products):
+    function(algorithm, "algorithm")
+    if not products or any(not isinstance(p, str) or p not in PRODUCTS for p in products):
         raise BadParameter(f"products={products!r}", remedy=f"one or both of {PRODUCTS}")
     return Corrected(algorithm, tuple(products))
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import MOST, function
 from ..axes import Along, stacked
-from ..errors import BadParameter, UnsupportedOperation
+from ..errors import BadParameter, RmtpError, UnsupportedOperation
 from ..expect.engine import Options
 from ..handles import Node, Vector
 from ..instructions import MatVec, RandomMatrix
@@ -257,7 +258,8 @@ class Run:
 
 def trace(algorithm: Algorithm, problem: Problem, steps: int, also: Mapping[str, Callable[..., Any]]) -> Run:
     """Run an algorithm on the handles of a problem."""
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:
+    function(algorithm, "algorithm")
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 0 <= steps <= MOST:
         raise BadParameter(f"steps={steps!r}", remedy="an int >= 0")
     if not isinstance(problem, Problem):
         raise BadParameter(f"problem={problem!r}", remedy="rmtp.amp.linear_model(...), or rmtp.amp.Problem(A, x0, y)")
@@ -265,7 +267,16 @@ def trace(algorithm: Algorithm, problem: Problem, steps: int, also: Mapping[str,
     start = problem.start
     assert start is not None
     data = (seen, *problem.data[1:])
-    iterates = tuple(_taken(algorithm(*data, start, *problem.extra), algorithm, steps, problem.signal))
+    try:
+        made = algorithm(*data, start, *problem.extra)
+    except RmtpError:
+        raise
+    except TypeError as error:
+        raise BadParameter(
+            f"{label(algorithm)} cannot be called with {len(data) + 1 + len(problem.extra)} arguments: {error}",
+            remedy="algorithm(A, y, x, ...) for a linear model, algorithm(Y, x) for a spiked matrix",
+        ) from error
+    iterates = tuple(_taken(made, algorithm, steps, problem.signal))
     given = [start, *problem.extra, *(problem.data[1:])]
     check_unseen(iterates, problem.signal, given, products)
     return measured(problem, iterates, also)

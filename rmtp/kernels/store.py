@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,8 @@ class Files(Memory):
 
     def __init__(self, path: str | Path, names: Sequence[str], blocks: int, fingerprint: bytes) -> None:
         super().__init__()
+        if not isinstance(path, str | os.PathLike):
+            raise BadParameter(f"out={path!r}", remedy='the name of a file, as in "k.npy"')
         base = Path(path)
         stem = base.with_suffix("") if base.suffix == ".npy" else base
         self.paths = {name: Path(f"{stem}.npy" if len(names) == 1 else f"{stem}.{name}.npy") for name in names}

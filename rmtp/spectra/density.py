@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from scipy import interpolate, special
 
+from ..arguments import on_points
 from ..errors import NotConverged
 from .axis import Edge, Interval
 
@@ -299,7 +300,7 @@ def integrate(p: Panel, f: Callable[[np.ndarray], Any], tol: float) -> Any:
     def on(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         u = (low + high)[:, None] / 2 + (high - low)[:, None] / 2 * t
         density = np.polynomial.legendre.legval(2 * u - 1, p.series) * w * (high - low)[:, None] / 2
-        values = np.asarray(f(p.place(u.ravel()))).reshape(u.shape)
+        values = on_points(f, p.place(u.ravel())).reshape(u.shape)
         return (values * density).sum(axis=1), np.abs(values * density).sum(axis=1)
 
     low, high = np.array([0.0]), np.array([1.0])

@@ -13,12 +13,12 @@ from ..dense import dense, is_symmetric
 from ..dyson.precision import digits
 from ..dyson.resolvent import Resolvent
 from ..dyson.system import DOUBLE
-from ..errors import BadParameter, NotConverged, OnSpectrum, UnsupportedOperation
+from ..errors import NotConverged, OnSpectrum, UnsupportedOperation
 from ..instructions import RandomMatrix
 from ..matrices import Expression
 from ..sample import positive
 from . import transforms
-from .arguments import moment_order
+from .arguments import complex_points, moment_order
 from .atoms import missing as missing_atoms
 from .axis import Atom, Axis, Edge, Interval
 from .density import Panel, Stub, build
@@ -167,10 +167,8 @@ class SpectralLaw(Law):
         """
         if dps is not None:
             return digits(self.resolvent, z, dps, self._refuse_on_spectrum)
-        array = np.asarray(z, dtype=complex)
+        array = complex_points(z, "stieltjes")
         flat = array.ravel()
-        if not np.all(np.isfinite(flat)):
-            raise BadParameter(f"stieltjes: z = {z!r}", remedy="finite complex numbers")
         upper = np.where(flat.imag < 0, flat.conj(), flat)
         real = flat.imag == 0
         if real.any():

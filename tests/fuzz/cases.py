@@ -140,7 +140,11 @@ def said(names: dict[str, Any], comparison: Comparison, attempt: int) -> str | N
 def judge(case: Case, comparisons: Sequence[Comparison], tally: Tally) -> Iterator[tuple[Comparison, str]]:
     """The comparisons of a case that fail, confirmed by a second attempt."""
     tally.add(tally.cases, case.kind)
-    names = case.namespace()
+    try:
+        names = case.namespace()
+    except RmtpError:
+        tally.add(tally.refused, (case.kind, "the case itself"))
+        return
     for comparison in comparisons:
         if not comparison.applies(case):
             continue

@@ -27,11 +27,16 @@ POLYNOMIALS = ("{}**2", "{0} - {0}**2", "3 * {} + 1", "{0} - np.mean({0})", "{0}
 SCALED = "({0} - np.mean({0})) / np.sqrt(np.var({0}) + F(1, 10))"
 FIXED = (
     'n, m = rmtp.Dim("n"), rmtp.Dim("m", {ratio})',
-    "W, V = rmtp.Gaussian(m, n, variance=F(3, 4)), rmtp.Gaussian(m, n, variance=F(1, 2))",
-    "A = rmtp.GOE(n, variance=F(1, 2))",
+    "W, V = rmtp.Gaussian(m, n, variance=F(3, 4)), {V}",
+    "A = {A}",
     "x0 = rmtp.Normal(n, F(1, 4))",
     "y0 = {y}",
 )
+RECTANGULAR = ("rmtp.Gaussian(m, n, variance=F(1, 2))",) * 3 + (
+    "rmtp.Haar(m, n)",
+    "rmtp.BiInvariant(m, n, [F(1, 2), 1])",
+)
+SYMMETRIC = ("rmtp.GOE(n, variance=F(1, 2))",) * 2 + ("rmtp.Wishart(n, m)", "rmtp.Invariant(n, [-1, 0, 1])")
 INITIAL = ("rmtp.Normal(m, cov=F(1, 2))", "rmtp.IID(m, rmtp.Discrete([-1, 0, 1]))", "rmtp.constant(m, F(1, 2))")
 
 
@@ -61,6 +66,9 @@ def draw(seed: int) -> Case:
             u = SCALED.format(f"({u})")
         elif rng.integers(6) == 0:
             u = f"({u}) * {pick(rng, sides[side])}"
+        elif rng.integers(6) == 0:
+            other = pick(rng, sides[1 - side])
+            u = f"({u}) * np.mean({other} * {pick(rng, sides[1 - side])})"
         mates = [f"{name} = {s}" for s in (pick(rng, sides[side]), *simpler) if s != u]
         lines.append(Line(f"{name} = {u}", tuple(mates)))
         sides[side].append(name)
@@ -70,7 +78,9 @@ def draw(seed: int) -> Case:
         outs.append(
             Line(f"out.append(np.mean({sides[side][-1]} > 0.25))" if not polynomial else f"out.append(np.mean({name}))")
         )
-    fixed = tuple(f.format(ratio=pick(rng, ("1", "2", "F(1, 2)")), y=pick(rng, INITIAL)) for f in FIXED)
+    ratio, y = pick(rng, ("1", "2", "F(1, 2)")), pick(rng, INITIAL)
+    V, A = pick(rng, RECTANGULAR), pick(rng, SYMMETRIC)
+    fixed = tuple(f.format(ratio=ratio, y=y, V=V, A=A) for f in FIXED)
     return Case("programs" if not polynomial else "polynomials", fixed, (*lines, *outs), (), "", seed)
 
 

@@ -37,7 +37,7 @@ def case(seed: int) -> Case:
         a, b = names[-1], pick(rng, names)
         forms = (
             f"{a} + {b}",
-            f"{a} - F(1, 2) * {pick(rng, ATOMS)}",
+            f"{a} - F(1, 2) * ({pick(rng, ATOMS)})",
             f"{a} + {pick(rng, ATOMS)}",
             f"{a} - I / 2",
             f"D @ {a} @ D",
