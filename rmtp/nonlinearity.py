@@ -72,7 +72,7 @@ class Nonlinearity:
     family : tuple
         Closed-form family and its parameters: ``("homogeneous", k, a_plus, a_minus)``,
         ``("erf", scale, amplitude, offset)``, ``("gauss", rate, coefficients)``,
-        ``("exp", rate, amplitude, offset)``, ``("wave", kind, rate, amplitude)`` or
+        ``("exp", rate, amplitude, offset)``, ``("wave", kind, rate, amplitude)``, ``("power", scale, exponent)`` or
         ``("onesided", pieces, amplitude, rate)``, which is pieces(x) + amplitude exp(rate x) 1(x < 0).
     mp : callable, optional
         ``mp(ctx, *args)``: the same function on an mpmath context.

@@ -103,8 +103,8 @@ def on_plane(phi: Nonlinearity, psi: Nonlinearity, at: quadrants.Plane, still: b
 
 
 def _beyond(f: Nonlinearity) -> bool:
-    """Families whose closed forms are accurate relative to the function only: `onesided` has them."""
-    return bool(f.family) and f.family[0] == "onesided"
+    """Families of other modules: `onesided`, accurate relative to the function only, and `radial`."""
+    return bool(f.family) and f.family[0] in ("onesided", "power")
 
 
 def _on_plane(phi: Nonlinearity, psi: Nonlinearity, at: quadrants.Plane) -> Array | None:
