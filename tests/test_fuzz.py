@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from fractions import Fraction as F
+from functools import partial
 from pathlib import Path
 
 import mpmath
@@ -16,6 +17,7 @@ from fuzz.__main__ import KINDS, fuzz
 from fuzz.cases import Case, Comparison, Line, Tally, as_code, differ, judge, shrunk, smaller
 
 import rmtp
+from rmtp import amp
 
 EXACT = rmtp.Estimate(1.0, 0.0, "given")
 LINES = (
@@ -140,3 +142,10 @@ def test_digits_where_a_form_has_integer_and_high_precision_coefficients():
     assert rmtp.limit(second, exact=True).value == expected
     with mpmath.workdps(30):
         assert abs(rmtp.limit(second, dps=25).value - mpmath.mpf(expected.numerator) / expected.denominator) < 1e-23
+
+
+def test_derived_corrections_on_square_arrays():
+    """Refused in 39 of 125 algorithms: for as many observations as unknowns, x was taken to have the width of y."""
+    method = rmtp.onsager(partial(amp.ista, step=0.5, penalty=0.3))
+    found = rmtp.compare(method, amp.linear_model(1, [-1, 1], F(1, 10)), 3, widths=(150, 300), trials=24)
+    assert found.passed()

@@ -207,7 +207,7 @@ def _on_arrays(corrected: Corrected, A: np.ndarray, rest: Sequence[Any]) -> Iter
     n = Dim("n")
     variance = float(np.mean(A * A) * cols)
     symmetric = rows == cols and np.array_equal(A, A.T)
-    m = n if symmetric else Dim("m", Fraction(rows, cols))
+    m = n if rows == cols else Dim("m", Fraction(rows, cols))  # of a square matrix, y may carry either width
     matrix: Any = GOE(n, variance=variance) if symmetric else Gaussian(m, n, variance=variance)
     drawn: dict[int, np.ndarray] = {id(matrix.source): A}
     handles = []
@@ -215,8 +215,7 @@ def _on_arrays(corrected: Corrected, A: np.ndarray, rest: Sequence[Any]) -> Iter
         array = np.asarray(given, dtype=float)
         if array.ndim != 1 or len(array) not in (rows, cols):
             raise BadParameter(f"an array of shape {array.shape}", remedy="vectors of the lengths of the matrix")
-        # y of a square matrix may carry either width: they are the same
-        dim = n if len(array) == cols and (rows != cols or symmetric) else m if len(array) == rows else n
+        dim = n if len(array) == cols else m
         source = IIDSource(dim, Discrete([0, 1]))
         drawn[id(source)] = array
         handles.append(Vector(Init(source), (), dim))
