@@ -40,6 +40,7 @@ from .instructions import (
     Average,
     Combine,
     ConstantSource,
+    FreshSource,
     IIDSource,
     Init,
     Input,
@@ -169,12 +170,14 @@ class MasterTheorem:
                 if index is None:
                     return Along.of([self._gaussian(source, i) for i in range(len(mean))], (len(mean),))
                 return self._gaussian(source, index)
+            case FreshSource(members=members):
+                return Along.of([self.z_init(member, None) for member in members], (len(members),))
             case IIDSource(law=law):
                 match law.components:
                     case (Atom(value),):
                         return constant(self.number(value))
                     case (GaussianLaw(mean, var),):
-                        group = self._as_group(source, mean, var)
+                        group = self._groups.setdefault(source, NormalGroup(source.dim, (mean,), ((var,),)))
                         return self._gaussian(group, 0)
                 return self.atoms.form(Draw(source))
 
@@ -183,9 +186,6 @@ class MasterTheorem:
         if is_zero(group.cov[index][index]):
             return mean
         return add(mean, self.atoms.form(Initial(group, index)))
-
-    def _as_group(self, source: IIDSource, mean: Number, var: Number) -> NormalGroup:
-        return self._groups.setdefault(source, NormalGroup(source.dim, (mean,), ((var,),)))
 
     # -- Z-Nonlin -------------------------------------------------------------------------------
 
