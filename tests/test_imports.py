@@ -68,7 +68,7 @@ ORDER = [
         "spectra.build",
     ),
     *("backprop", "networks.layers", "networks.network", "networks.norms", "networks.recurrent"),
-    *("networks.attention", "networks.graphs", "networks.architectures", "networks.evaluate"),
+    *("networks.attention", "networks.graphs", "networks.masks", "networks.architectures", "networks.evaluate"),
     *(
         "kernels",
         "kernels.plan",

@@ -19,6 +19,7 @@ from ..progress import progress
 from .careful import listed
 from .entrywise import entrywise
 from .gia import GIAReport, check
+from .lines import fresh_sources
 from .places import Batch
 from .run import Ready, prepare, single_moments, single_outputs, tile
 from .store import Files, Memory
@@ -333,8 +334,17 @@ def on_batches(
                 store.put(0, name, shape, cols, rows, np.swapaxes(value, -1, -2))
     same, lost = on_equal(pairs, singles, first)
     for name, kernel in store.arrays.items():
-        _put_equal(kernel, same[name], first, first if second is None else second)
+        if not _is_fresh(pairs):
+            _put_equal(kernel, same[name], first, first if second is None else second)
+        elif second is None:
+            index = np.arange(len(first))
+            kernel[..., index, index] = same[name]
     return store.arrays, max(error, lost)
+
+
+def _is_fresh(pairs: Ready) -> bool:
+    """Whether something is drawn anew for every input: then equal inputs in other places are other inputs."""
+    return bool(fresh_sources(pairs.plan.program.lines))
 
 
 def _mirrored(tile: np.ndarray) -> np.ndarray:
@@ -381,7 +391,8 @@ def _careful_tile(ready: Ready, left: Batch, right: Batch, mirrored: bool) -> tu
     i, j = np.nonzero(np.triu(doubtful, 1) if mirrored else doubtful)
     rows, cols = (np.array([(row + 0.0).tobytes() for row in side.x], dtype=object) for side in (left, right))
     differ = rows[i] != cols[j]  # equal ones get the diagonal's values
-    i, j = i[differ], j[differ]
+    if not _is_fresh(ready):
+        i, j = i[differ], j[differ]
     if not len(i):
         return found, 0.0
     again, error = listed(ready, left.part(i), right.part(j))
