@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import NotConverged
 from . import elimination
+from .panels import Fit
 from .system import DOUBLE, LONG, Evaluation, Ring, System
 
 _FIRST = 0.12  # largest first correction, relative to the solution, of an accepted step
@@ -30,6 +31,7 @@ _DROP = 1e-6  # by which the height falls at most between two attempts to land
 _SMALLEST_STEP = 1e-7
 _SINGULAR = 0.15  # the power of the height from which an unknown counts as singular below
 _CHUNK = 1 << 18  # points times nodes that are held at once
+_PANELS = 1 << 10  # nodes of fitted panels, about
 _EPS = 1e-15
 _ROUGH = 1e-13
 _OPEN = 1e10  # amplification of rounding from which a direction counts as undetermined
@@ -55,13 +57,13 @@ class Branch:
     Parameters
     ----------
     system : System
-    level : int
-        Quadrature rules of the coefficients have about 2**level nodes.
+    level : int or Fit
+        Quadrature rules of the coefficients have about 2**level nodes, or panels fitted to each point.
     care : float
         By what the largest corrections of an accepted step are divided.
     """
 
-    def __init__(self, system: System, level: int, care: float = 1.0) -> None:
+    def __init__(self, system: System, level: int | Fit, care: float = 1.0) -> None:
         self.system, self.level, self.care = system, level, care
         self.size = len(system.pairs)
         opposite = [(b, a) for a, b in system.pairs]
@@ -70,6 +72,8 @@ class Branch:
         self.chunk = max(16, _CHUNK // max(1, self._nodes()))
 
     def _nodes(self) -> int:
+        if isinstance(self.level, Fit):
+            return _PANELS
         rules = [self.system.rule(c, self.level) for c in self.system.components]
         return max((len(r.weights) for r in rules), default=1)
 

@@ -20,11 +20,13 @@ from .copies import behind
 from .couplings import finite, law_nodes
 from .linear import LinearProgram
 from .linear import resolvent as written
+from .panels import Fit
 from .series import is_rational_system, moments
 from .system import System
 
 _LEVELS = range(8, 14)
 _CONFIRM = 1e-5  # to which two independent walks must agree
+_COARSE, _FINE = Fit(1e-7), Fit(1e-10)
 _AGREE = 2e-12  # what two resolutions must agree to, relative to g
 
 
@@ -45,23 +47,29 @@ class Resolvent:
         self._refuse_infinite_diagonals()
         self.finite = self.system.finite
         smooth = all(self.system.rule(c, _LEVELS[0]).finite for c in self.system.components)
+        self.fits = not self.finite and self.system.fits
         # where paths are walked: Gauss nodes of a law reach further than the trapezoid of a coefficient
-        self.level = 0 if self.finite else _LEVELS[0] - (2 if smooth else 0)
-        self.fine = self.level  # what the points met so far needed
-        self._branches: dict[int, Branch] = {}
-        self._anchors: dict[int, Any] = {}
+        self.level: int | Fit = 0 if self.finite else _COARSE if self.fits else _LEVELS[0] - (2 if smooth else 0)
+        self.fine: int | Fit = _FINE if self.fits else self.level  # what the points met so far needed
+        self._branches: dict[int | Fit, Branch] = {}
+        self._anchors: dict[int | Fit, Any] = {}
         self._exact: System | None = None
         self._moments: list[Any] = []
 
     # -- g ----------------------------------------------------------------------------------------
 
-    def branch(self, level: int | None = None) -> Branch:
+    @property
+    def common(self) -> int:
+        """A resolution with nodes common to all points, enough where poles are not near: off the spectrum."""
+        return _LEVELS[-1] - 2 if isinstance(self.fine, Fit) else self.fine
+
+    def branch(self, level: int | Fit | None = None) -> Branch:
         level = self.level if level is None else level
         if level not in self._branches:
             self._branches[level] = Branch(self.system, level)
         return self._branches[level]
 
-    def anchor(self, level: int | None = None) -> Any:
+    def anchor(self, level: int | Fit | None = None) -> Any:
         """Where the continuation starts; with the mean and the spread of the law."""
         level = self.level if level is None else level
         if level not in self._anchors:
@@ -82,7 +90,18 @@ class Resolvent:
         """Solutions at points of the closed upper half plane, at a resolution that no longer matters."""
         z = np.asarray(z, dtype=complex)
         out = self.branch().at(z, self.anchor())
-        return out if self.finite or not len(z) else self.settle(out)
+        if self.finite or not len(z):
+            return out
+        return self._confirmed(out) if self.fits else self.settle(out)
+
+    def _confirmed(self, out: Solved) -> Solved:
+        """Solutions with panels fitted to every point, where a second walk with finer panels arrives at the same."""
+        again = self.branch(_FINE).at(out.z, self.anchor(_FINE))
+        now = self.mean_of(again.g)
+        change = np.abs(now - self.mean_of(out.g))
+        with np.errstate(all="ignore"):
+            good = out.good & again.good & (change <= _CONFIRM * np.abs(now))
+        return Solved(out.z, again.u, again.g, good, again.error + change)
 
     def settle(self, out: Solved) -> Solved:
         """Solutions at resolutions that no longer matter, point by point.
@@ -91,10 +110,11 @@ class Resolvent:
         edge a coarse rule is a law with bands and gaps of its own, whose branch a finer rule would follow to a wrong root.
         """
         u, all_g, good, error = (np.array(x) for x in (out.u, out.g, out.good, out.error))
-        size = len(out.z)
-        at_level = np.full(size, self.level)
+        first, size = self.level, len(out.z)
+        assert isinstance(first, int)
+        at_level = np.full(size, first)
         confirmed = np.zeros(size, dtype=bool)
-        for level in range(self.level + 1, _LEVELS[-1]):
+        for level in range(first + 1, _LEVELS[-1]):
             open_ = np.flatnonzero(~confirmed)
             if not len(open_):
                 break
@@ -106,7 +126,7 @@ class Resolvent:
             confirmed[open_] = agree
         good &= confirmed
         settled = np.zeros(size, dtype=bool)
-        for level in range(self.level + 1, _LEVELS[-1] + 1):
+        for level in range(first + 1, _LEVELS[-1] + 1):
             finer = self.branch(level)
             open_ = np.flatnonzero(good & ~settled & (at_level < level))
             for block in np.array_split(open_, max(1, -(-len(open_) // finer.chunk))):
@@ -123,7 +143,7 @@ class Resolvent:
                 close = change <= np.maximum(_AGREE * np.abs(before), 4 * done.error)
                 settled[block] = close & kept
                 if (kept & ~close).any():
-                    self.fine = max(self.fine, min(level, _LEVELS[-1] - 2))
+                    self.fine = max(self.common, min(level, _LEVELS[-1] - 2))
         return Solved(out.z, u, all_g, good, error)
 
     def mean_of(self, g: np.ndarray) -> np.ndarray:
