@@ -132,7 +132,9 @@ class Coefficients:
             return None
         fixed = [({a: v[j] for a, v in rest.values.items()}, w) for j, w in enumerate(rest.weights.tolist())]
         return [
-            Line(line.share * w, line.breaks, partial(_beside, line.values, others)) for line in own for others, w in fixed
+            Line(line.share * w, line.breaks, partial(_beside, line.values, others))
+            for line in own
+            for others, w in fixed
         ]
 
     def array(self, rows: Sequence[Sequence[Number]]) -> list[np.ndarray]:
@@ -314,7 +316,11 @@ class Coefficients:
 
 
 def _leaves(
-    roots: dict[int, np.ndarray], rank: int, parts: dict[int, Component], t: Sequence[np.ndarray], shape: tuple[int, ...]
+    roots: dict[int, np.ndarray],
+    rank: int,
+    parts: dict[int, Component],
+    t: Sequence[np.ndarray],
+    shape: tuple[int, ...],
 ) -> dict[int, np.ndarray]:
     """Leaves where the standard normals are t: first those of the Gaussian leaves, then one per drawn leaf."""
     moving = [a for a, p in parts.items() if not isinstance(p, Atom)]

@@ -108,8 +108,7 @@ class Table:
         out = np.arange(self.size, self.size + len(line))
         self.size += len(line)
         self.line, self.low, self.high = (
-            np.concatenate([old, new])
-            for old, new in ((self.line, line), (self.low, low), (self.high, high))
+            np.concatenate([old, new]) for old, new in ((self.line, line), (self.low, low), (self.high, high))
         )
         self.children = np.concatenate([self.children, np.full((len(line), 2), -1)])
         self.weights = np.concatenate([self.weights, weights])

@@ -289,7 +289,12 @@ def _fit(x: np.ndarray, rho: np.ndarray, edge: float, sign: float) -> tuple[floa
 
 
 def _nice(p: float) -> float:
-    """The fraction of smallest denominator that is within what a fitted slope is worth."""
+    """The fraction of smallest denominator that is within what a fitted slope is worth.
+
+    A slope near 0 is that of a logarithm: the density jumps there, as it does for a population with mass down to 0.
+    """
+    if abs(p) < 0.05:
+        return 0.0
     for denominator in range(1, 130):
         near = round(p * denominator) / denominator
         if abs(near - p) < 0.1 / (denominator + 1) ** 2 and near != 0:
