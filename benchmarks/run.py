@@ -17,6 +17,7 @@ import exact_moments
 import free_sum
 import imports
 import ista
+import kernels
 import lowering
 import marchenko_pastur
 import marchenko_pastur_density
@@ -39,6 +40,7 @@ BENCHMARKS = (
     free_sum,
     marchenko_pastur_density,
     imports,
+    kernels,
 )
 
 

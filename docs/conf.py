@@ -23,6 +23,7 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+suppress_warnings = ["ref.python"]  # the T of a shape (n, T) is a number of positions, not one of three attributes
 
 
 def bars_are_absolute_values(*event: Any) -> None:

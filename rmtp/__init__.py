@@ -1,9 +1,16 @@
 """Limits of wide random computations, by the master theorem of tensor programs."""
 
-from . import errors
+from . import amp, errors, networks, regression
+from .amp.correction import onsager
+from .amp.evolution import Trajectory, state_evolution
+from .amp.simulation import compare, simulate
+from .backprop import Gradient, backprop
 from .eigenlaws import FreeCumulants, Moments, RTransform
 from .ensembles import Dim
 from .handles import Scalar, Vector, parameter
+from .kernels.api import Kernel, kernel_function, nngp, nngp_ntk, ntk
+from .kernels.gia import gia_check
+from .kernels.inspection import gradient_norms, kernel_gradients, layer_kernels
 from .language import (
     GOE,
     IID,
@@ -11,17 +18,23 @@ from .language import (
     Normal,
     constant,
     elementwise,
+    elu,
     gelu,
+    hard_tanh,
     leaky_relu,
     program,
     relu,
+    selu,
+    silu,
     soft_threshold,
     softplus,
+    swish,
 )
 from .laws import Discrete, Mixture
 from .limit import limit
 from .matrices import Matrix, block, diag, eye, inv, outer
 from .matrixlaws import BiInvariant, Haar, Invariant, Wishart
+from .networks.layers import Output, readout
 from .program import Program, width_classes
 from .results import Estimate
 from .sample import sample
@@ -42,40 +55,66 @@ __all__ = [
     "Estimate",
     "FreeCumulants",
     "Gaussian",
+    "Gradient",
     "Haar",
     "Invariant",
+    "Kernel",
     "Law",
     "Matrix",
     "Mixture",
     "Moments",
     "Normal",
+    "Output",
     "Program",
     "RTransform",
     "Scalar",
+    "Trajectory",
     "Vector",
     "Verification",
     "Wishart",
     "ZLaw",
+    "amp",
+    "backprop",
     "block",
+    "compare",
     "constant",
     "diag",
     "elementwise",
+    "elu",
     "errors",
     "eye",
     "gelu",
+    "gia_check",
+    "gradient_norms",
+    "hard_tanh",
     "inv",
+    "kernel_function",
+    "kernel_gradients",
+    "layer_kernels",
     "leaky_relu",
     "limit",
+    "networks",
+    "nngp",
+    "nngp_ntk",
+    "ntk",
+    "onsager",
     "outer",
     "parameter",
     "program",
+    "readout",
+    "regression",
     "relu",
     "sample",
+    "selu",
+    "silu",
+    "simulate",
     "singular_values",
     "soft_threshold",
     "softplus",
     "solve",
     "spectrum",
+    "state_evolution",
+    "swish",
     "verify",
     "width_classes",
 ]

@@ -66,6 +66,12 @@ def combine(kind: str, detail: tuple[Any, ...], args: Sequence[Any]) -> Any:
             if not isinstance(picked, np.ndarray):
                 return picked
             out = picked
+        case "scatter":
+            index, shape = detail
+            zero = Form({}) if isinstance(arrays[0].ravel()[0], Form) else 0
+            out = _fill(shape, lambda _: zero)
+            # [()] takes the form out of an array without axes, which would be stored as an array inside the array
+            out[tuple(slice(*d) if isinstance(d, tuple) else d for d in index)] = arrays[0][()]
         case "sum":
             (at,) = detail
             moved = np.moveaxis(arrays[0], at, -1)
@@ -81,6 +87,8 @@ def combine(kind: str, detail: tuple[Any, ...], args: Sequence[Any]) -> Any:
             out = out if b.ndim == 2 else out[..., 0]
         case "transpose":
             out = np.transpose(arrays[0], detail)
+        case "reshape":
+            out = arrays[0].reshape(detail[0])
         case "stack":
             out = np.stack(arrays, axis=detail[0])
         case _:

@@ -14,7 +14,7 @@ import numpy as np
 from . import special
 from .chains import Unit, algebraic, gaussian, monomial, one, riccati, ridge, roman
 from .errors import BadParameter
-from .nonlinearity import Nonlinearity, Pieces, checked_number, constant, mpf
+from .nonlinearity import Nonlinearity, Number, Pieces, checked_number, constant, mpf
 
 # Piecewise polynomials --------------------------------------------------------------------------
 
@@ -155,6 +155,47 @@ def clip(lo: Any, hi: Any) -> Nonlinearity:
 
 
 HARD_TANH = clip(-1, 1)
+
+
+def elu(alpha: Any = 1) -> Nonlinearity:
+    """x above zero, ``alpha (exp(x) - 1)`` below.
+
+    Examples
+    --------
+    >>> elu(2).fn(np.array([-np.log(2), 0.0, 3.0]))
+    array([-1.,  0.,  3.])
+    """
+    return _elu(checked_number(alpha, "The alpha of elu"), 0)
+
+
+def _elu(alpha: Number, order: int) -> Nonlinearity:
+    """Derivative number `order`: alpha exp(x) below zero, and the derivative of x above."""
+    a, name = float(alpha), f"elu[{alpha}]" + "'" * order
+
+    def fn(x: Any) -> Any:
+        below = np.minimum(x, 0.0)  # exp of large arguments, where it is not chosen, would overflow
+        if order == 0:
+            return np.where(np.asarray(x) > 0, x, a * np.expm1(below))
+        return np.where(np.asarray(x) > 0, 1.0 if order == 1 else 0.0, a * np.exp(below))
+
+    def mp(ctx: Any, x: Any) -> Any:
+        if x > 0:
+            return ctx.mpf(x) if order == 0 else ctx.mpf(int(order == 1))
+        return mpf(ctx, alpha) * (ctx.expm1(x) if order == 0 else ctx.exp(x))
+
+    smooth = order == 0 or (order == 1 and alpha == 1)  # otherwise it jumps, and its derivative is no function
+    return Nonlinearity(
+        name=name,
+        fn=fn,
+        partials=(lambda: (_elu(alpha, order + 1),)) if smooth else None,
+        kinks=(0.0,),
+        jumps=() if smooth else (0.0,),
+        family=("onesided", Pieces((0,), ((-alpha,), (0, 1)) if order == 0 else ((0,), (int(order == 1),))), alpha, 1),
+        mp=mp,
+        latex=roman("elu") + "'" * order,
+        params=(alpha,),
+    )
+
 
 # Sigmoids ---------------------------------------------------------------------------------------
 

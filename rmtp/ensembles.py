@@ -22,6 +22,10 @@ ENTRY_LAWS = ("gaussian", "rademacher", "uniform", "sparse")
 _SPARSE_DENSITY = 0.05
 
 
+class Sweep(np.ndarray):
+    """An array whose entries are values of one parameter, not entries along a finite axis; arithmetic keeps it one."""
+
+
 @dataclass(frozen=True, eq=False)
 class Dim:
     """A width (common dimension class): size ``ratio * n``, going to infinity with n.
@@ -80,6 +84,15 @@ class Dim:
                 f"the ratio of width {self.name!r} is an array", remedy="sample one ratio of the sweep at a time"
             )
         return max(1, round(float(self.ratio) * width))
+
+    def __truediv__(self, other: object) -> Number:
+        """``n / m``, the limit of the ratio of the sizes: ``A.shape`` then reads like that of an array."""
+        if not isinstance(other, Dim):
+            return NotImplemented
+        if isinstance(self.ratio, int) and isinstance(other.ratio, int):
+            return Fraction(self.ratio, other.ratio)
+        ratio = self.ratio / other.ratio
+        return ratio.view(Sweep) if isinstance(ratio, np.ndarray) else ratio
 
     def __repr__(self) -> str:
         return f"Dim({self.name!r})" if np.all(self.ratio == 1) else f"Dim({self.name!r}, ratio={self.ratio!r})"

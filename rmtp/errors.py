@@ -13,6 +13,7 @@ __all__ = [
     "CyclicProgram",
     "DimensionMismatch",
     "DivergentExpectation",
+    "NoInfiniteWidth",
     "NotConverged",
     "NotExact",
     "NotInvertible",
@@ -21,6 +22,7 @@ __all__ = [
     "OnSpectrum",
     "RmtpError",
     "TracedBranch",
+    "UnboundInput",
     "UnsupportedOperation",
     "VanishingVector",
     "WrongSide",
@@ -78,6 +80,15 @@ class TracedBranch(RmtpError, TypeError):
     """Python tried to read the value of a symbolic vector or scalar (``if x > 0:``)."""
 
 
+class UnboundInput(RmtpError, ValueError):
+    """The input of a network has no value where one is needed."""
+
+
+def unbound(name: str) -> UnboundInput:
+    """The error for an input that is asked for its value."""
+    return UnboundInput(f"the input {name} has no value", remedy="rmtp.nngp and rmtp.ntk give it values")
+
+
 class UnsupportedOperation(RmtpError, TypeError):
     """A NumPy operation that is not an instruction of a tensor program."""
 
@@ -116,6 +127,10 @@ class NotInvertible(RmtpError, ArithmeticError):
 
 class OnSpectrum(RmtpError, ValueError):
     """A transform was asked on the spectrum itself, where it has two boundary values."""
+
+
+class NoInfiniteWidth(RmtpError, ArithmeticError):
+    """A network outside the theorem: its kernel does not converge, or not to a number."""
 
 
 class BudgetExceeded(RmtpError, RuntimeError):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import catalogue as nl
-from .ensembles import Dim, Number
+from .ensembles import Dim, Number, Sweep
 from .errors import AxisError, BadParameter, DimensionMismatch, TracedBranch, UnsupportedOperation
 from .instructions import (
     Apply,
@@ -110,6 +110,10 @@ class Node(np.lib.mixins.NDArrayOperatorsMixin):
         axes, static = indexed(repr(self), self.axes, index)
         return type(self)(Combine("index", static), (self,), self.dim, axes)
 
+    def reshape(self, *shape: Any) -> Any:
+        """``np.reshape``: of finite axes, the width staying first."""
+        return _reshape(self, shape[0] if len(shape) == 1 else shape)
+
     @property
     def shape(self) -> tuple[Any, ...]:
         """(width, finite axes); the width is a `Dim`."""
@@ -171,6 +175,8 @@ def as_node(value: Any) -> Node:
     if isinstance(value, list | tuple | np.ndarray) and np.ndim(value):
         array = np.asarray(value)
         _check_finite(array)
+        if isinstance(value, Sweep):
+            return Scalar(Parameter(array, swept=True))
         return Scalar(Parameter(array), (), None, tuple(("", size) for size in array.shape))
     return Scalar(Parameter(plain(value)))
 
@@ -418,6 +424,24 @@ def _transpose(x: Node, axes: Any = None) -> Any:
     return type(x)(Combine("transpose", finite), (x,), x.dim, tuple(x.axes[k] for k in finite))
 
 
+def _reshape(x: Node, shape: Any, **kwargs: Any) -> Any:
+    if kwargs:
+        raise UnsupportedOperation(f"np.reshape with {sorted(kwargs)}", remedy="np.reshape(x, shape)")
+    wanted = list(shape) if isinstance(shape, list | tuple) else [shape]
+    if x.dim is not None:
+        if not wanted or wanted[0] != x.dim:
+            raise AxisError(
+                f"reshaping {x!r} to {tuple(wanted)}", remedy="the width stays first: np.reshape(x, (x.dim, ...))"
+            )
+        wanted = wanted[1:]
+    sizes = [size for _, size in x.axes]
+    try:
+        new = np.empty(sizes, dtype=np.int8).reshape(wanted).shape
+    except (ValueError, TypeError):
+        raise AxisError(f"reshaping finite axes {sizes} to {wanted}", remedy="the same number of entries") from None
+    return type(x)(Combine("reshape", (new,)), (x,), x.dim, tuple(("", size) for size in new))
+
+
 def _stack(arrays: Any, axis: int = 0, name: str = "") -> Any:
     nodes = [as_node(a) for a in arrays]
     vectors = [node for node in nodes if node.dim is not None]
@@ -502,6 +526,7 @@ ARRAY_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.std: lambda x, *a, **k: apply(nl.SQRT, _variance(x, *a, **k)),
     np.stack: _stack,
     np.transpose: _transpose,
+    np.reshape: _reshape,
     np.zeros_like: _like(0),
     np.ones_like: _like(1),
     np.full_like: _like(None),

@@ -1,11 +1,12 @@
 """The closed set of instructions, and the sources of randomness they name.
 
-Five instructions act on vectors (`Init`, `MatVec`, `Apply`, `Combine`, `Solve`), two make scalars (`Parameter`, `Average`), and
-`Apply` on scalars is arithmetic.
+Five instructions act on vectors (`Init`, `MatVec`, `Apply`, `Combine`, `Solve`), three make scalars (`Parameter`, `Input`,
+`Average`), and `Apply` on scalars is arithmetic.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,35 @@ class NormalGroup:
 
     dim: Dim
     mean: tuple[Number, ...]
-    cov: tuple[tuple[Number, ...], ...]
+    cov: Sequence[Sequence[Number]]
+
+
+@dataclass(frozen=True)
+class Isotropic(Sequence[Sequence[Number]]):
+    """variance * identity as nested sequences, or one row of it: the covariance of a first layer of a thousand inputs
+    is one number, not a million."""
+
+    variance: Number
+    size: int
+    row: int | None = None
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: Any) -> Any:
+        if not -self.size <= index < self.size:
+            raise IndexError(index)
+        if self.row is None:
+            return Isotropic(self.variance, self.size, index % self.size)
+        return self.variance if index % self.size == self.row else 0
+
+
+@dataclass(frozen=True, eq=False)
+class InputMatrix(NormalGroup):
+    """A random matrix with a width of rows and a fixed number of columns: independent initial vectors N(0, variance)."""
+
+    name: str = ""
+    gain: Number = 1  # sigma^2 of the trained omega; the variance is a share of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +81,9 @@ class RandomMatrix:
     cols: Dim
     ensemble: Ensemble
     name: str = ""
+    gain: Number | None = (
+        None  # sigma^2 of the trained omega, if that is not the whole of s^2 (a share of a convolution)
+    )
 
 
 # ---------------------------------------------------------------------------------------------
@@ -115,9 +147,19 @@ class Parameter:
         return hash(self._key())
 
 
+@dataclass(frozen=True, eq=False)
+class Input:
+    """An array that is given later: what a network is applied to."""
+
+    name: str = "x"
+
+
 @dataclass(frozen=True)
 class Combine:
-    """A linear map on the finite axes: index, sum, matmul, stack, transpose (NumPy's, past the width axis)."""
+    """A linear map on the finite axes: index, sum, matmul, stack, transpose, reshape (NumPy's, past the width axis).
+
+    "scatter" is the transpose of "index": the detail is the index and the shape it is taken from.
+    """
 
     kind: str
     detail: tuple[Any, ...] = ()
@@ -135,7 +177,7 @@ class Solve:
     index: int = 0
 
 
-Instruction = Init | MatVec | Apply | Average | Parameter | Combine | Solve
+Instruction = Init | MatVec | Apply | Average | Parameter | Input | Combine | Solve
 
 
 @dataclass(frozen=True)

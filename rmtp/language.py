@@ -16,9 +16,11 @@ from .laws import as_law
 from .matrices import Matrix
 from .nonlinearity import Nonlinearity, user
 from .program import Program, lower
-from .special import ndtr
+from .special import expit, ndtr
 
 _PSD_TOLERANCE = 1e-10
+# Klambauer et al. (2017): zero mean and unit variance are a fixed point.
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
 def Normal(dim: Dim, mean: Any = 0, cov: Any = 1, *, axis: str | None = None, name: str | Sequence[str] = "") -> Any:
@@ -229,7 +231,7 @@ def GOE(dim: Dim, std: Any = 1, *, variance: Any = None, entries: str = "gaussia
 
 def elementwise(
     f: Callable[..., Any],
-    derivative: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
+    derivative: Callable[..., Any] | Sequence[Callable[..., Any] | None] | None = None,
     kinks: Sequence[float] = (),
     *,
     name: str | None = None,
@@ -241,7 +243,8 @@ def elementwise(
     f : callable
         Takes k arrays and broadcasts like a ufunc.
     derivative : callable, or k callables, optional
-        The (weak) partial derivatives. Without it Z-Dot comes from Stein's lemma, which needs values only.
+        The (weak) partial derivatives; None for one that is not known. Without it Z-Dot comes from Stein's lemma, which
+        needs values only.
     kinks : sequence of float, optional
         Points of the first argument where f or its derivative is not smooth: quadrature splits there.
     name : str, optional
@@ -360,6 +363,67 @@ def softplus(x: Any) -> Any:
     return apply(nl.SOFTPLUS, x) if isinstance(x, Node) else np.logaddexp(x, 0.0)
 
 
+def swish(x: Any) -> Any:
+    """x / (1 + exp(-x)), also called SiLU.
+
+    Examples
+    --------
+    >>> import math, rmtp
+    >>> round(float(rmtp.swish(math.log(3))) / math.log(3), 12)
+    0.75
+    """
+    return x * expit(x)
+
+
+def silu(x: Any) -> Any:
+    """x / (1 + exp(-x)), the same as `swish`.
+
+    Examples
+    --------
+    >>> import rmtp
+    >>> float(rmtp.silu(0.0))
+    0.0
+    """
+    return swish(x)
+
+
+def elu(x: Any, alpha: float = 1) -> Any:
+    """x for x > 0, else alpha (exp(x) - 1).
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> round(float(rmtp.elu(-np.log(2), 3)), 12)
+    -1.5
+    """
+    return apply(nl.elu(plain(alpha)), x) if isinstance(x, Node) else nl.elu(alpha).fn(x)
+
+
+def selu(x: Any) -> Any:
+    """1.0507 elu(x, 1.6733): of a standard normal x, mean 0 and variance 1.
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> x = rmtp.Normal(rmtp.Dim("n"))
+    >>> round(float(rmtp.limit(np.mean(rmtp.selu(x) ** 2)).value), 12)
+    1.0
+    """
+    return _SELU_SCALE * elu(x, _SELU_ALPHA)
+
+
+def hard_tanh(x: Any) -> Any:
+    """x clipped to [-1, 1].
+
+    Examples
+    --------
+    >>> import rmtp
+    >>> float(rmtp.hard_tanh(3.0))
+    1.0
+    """
+    return apply(nl.HARD_TANH, x) if isinstance(x, Node) else np.clip(x, -1.0, 1.0)
+
+
 def soft_threshold(x: Any, threshold: Any) -> Any:
     """sign(x) max(|x| - threshold, 0), the proximal map of threshold * |x|.
 
@@ -385,10 +449,15 @@ __all__ = [
     "Normal",
     "constant",
     "elementwise",
+    "elu",
     "gelu",
+    "hard_tanh",
     "leaky_relu",
     "program",
     "relu",
+    "selu",
+    "silu",
     "soft_threshold",
     "softplus",
+    "swish",
 ]

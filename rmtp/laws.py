@@ -90,6 +90,10 @@ class CoordinateLaw:
         """Independent samples."""
         if len(self.components) == 1:
             return _draw(self.components[0], rng, size)
+        if any(isinstance(w, np.ndarray) for w in self.weights):
+            raise BadParameter(
+                "a law whose weights are arrays has one draw per value", remedy="sample one value at a time"
+            )
         weights = np.array([float(w) for w in self.weights])
         which = rng.choice(len(weights), size=size, p=weights / weights.sum())
         out = np.empty(which.shape)
@@ -167,8 +171,8 @@ def Mixture(laws: Sequence[Any], weights: Sequence[Number]) -> CoordinateLaw:
     ----------
     laws : sequence
         Numbers (atoms), frozen scipy.stats laws, `Discrete` or `Mixture` laws.
-    weights : sequence of numbers
-        Probabilities >= 0 that sum to 1.
+    weights : sequence of numbers or arrays
+        Probabilities >= 0 that sum to 1; arrays are a sweep.
 
     Returns
     -------
@@ -230,7 +234,9 @@ def as_law(law: Any) -> CoordinateLaw:
 
 
 def _rational(value: Number) -> Number:
-    if isinstance(value, np.generic):
+    if isinstance(value, np.ndarray) and value.ndim:
+        return value
+    if isinstance(value, np.generic | np.ndarray):
         value = value.item()
     return Fraction(value) if isinstance(value, int | Fraction) else value
 
@@ -240,7 +246,7 @@ def _mixture(parts: list[Component], weights: list[Number], what: str) -> Coordi
     if not parts or len(parts) != len(weights):
         raise BadParameter(f"{what}: {len(parts)} atoms and {len(weights)} weights", remedy="one weight per atom")
     total = sum(weights)
-    if any(not w >= 0 for w in weights) or not abs(total - 1) <= 1e-12:
+    if any(not np.all(np.asarray(w, dtype=float) >= 0) for w in weights) or not np.all(np.abs(total - 1) <= 1e-12):
         raise BadParameter(f"{what}: the weights {weights!r} are no probabilities", remedy="weights >= 0 that sum to 1")
-    kept = [(p, w) for p, w in zip(parts, weights, strict=True) if w != 0]
+    kept = [(p, w) for p, w in zip(parts, weights, strict=True) if np.any(w != 0)]
     return CoordinateLaw(tuple(p for p, _ in kept), tuple(w for _, w in kept))

@@ -263,7 +263,7 @@ class Diagonal(Expression):
         return self
 
     def applied(self, x: tuple[Vector, ...]) -> tuple[Vector, ...]:
-        return (self.vector * x[0],)
+        return (_beside(self.vector, x[0]) * x[0],)
 
     def _text(self) -> str:
         return f"diag({self.vector!r})"
@@ -286,7 +286,7 @@ class Outer(Expression):
         return Total(((self.left[0].ratio / _rational(self.right[0].ratio), turned),))
 
     def applied(self, x: tuple[Vector, ...]) -> tuple[Vector, ...]:
-        return (self.u * np.mean(self.v * x[0]),)
+        return (_beside(self.u, x[0]) * np.mean(_beside(self.v, x[0]) * x[0], axis=0),)
 
     def _text(self) -> str:
         return f"outer({self.u!r}, {self.v!r})"
@@ -560,6 +560,11 @@ def _factor(value: Any, beside: Expression) -> Number:
 
 def _rational(value: Number) -> Number:
     return Fraction(value) if isinstance(value, int | Fraction) else value
+
+
+def _beside(vector: Vector, x: Vector) -> Any:
+    """A vector with as many finite axes as x, of length 1."""
+    return vector[(slice(None), *[None] * len(x.axes))] if x.axes else vector
 
 
 def _zero(dim: Dim) -> Vector:

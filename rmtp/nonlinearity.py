@@ -72,13 +72,17 @@ class Nonlinearity:
     family : tuple
         Closed-form family and its parameters: ``("homogeneous", k, a_plus, a_minus)``,
         ``("erf", scale, amplitude, offset)``, ``("gauss", rate, coefficients)``,
-        ``("exp", rate, amplitude, offset)`` or ``("wave", kind, rate, amplitude)``.
+        ``("exp", rate, amplitude, offset)``, ``("wave", kind, rate, amplitude)`` or
+        ``("onesided", pieces, amplitude, rate)``, which is pieces(x) + amplitude exp(rate x) 1(x < 0).
     mp : callable, optional
         ``mp(ctx, *args)``: the same function on an mpmath context.
     latex : str
         How it prints in LaTeX.
     params : tuple
         What distinguishes it from others of the same name.
+    features : callable, optional
+        ``features(*others)`` of the other arguments: points of ``args[kink_arg]`` where quadrature should cut, for a
+        function that is smooth but varies on scales that the other arguments set.
 
     Examples
     --------
@@ -101,6 +105,7 @@ class Nonlinearity:
     mp: Callable[..., Any] | None = None
     latex: str = ""
     params: tuple[Any, ...] = ()
+    features: Callable[..., Sequence[Any]] | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Nonlinearity):

@@ -260,8 +260,10 @@ class Atoms:
         for number in self.closure(a for a, _ in mono):
             atom = self.table[number]
             if isinstance(atom, Func):
-                partials = atom.fn.partials() if atom.fn.partials is not None else (None,)
-                if atom.fn.jumps or any(p is None for p in partials):
+                partials = atom.fn.partials() if atom.fn.partials is not None else (None,) * len(atom.args)
+                if atom.fn.jumps or any(
+                    p is None and not arg.is_constant for p, arg in zip(partials, atom.args, strict=True)
+                ):
                     return False
         return True
 

@@ -16,13 +16,10 @@ import numpy as np
 
 from .errors import BadParameter
 from .normal import Hat, Initial
-from .plotmarks import limit_line, numbers, short
+from .plotmarks import MARKERS, PALETTE, deviations, limit_line, numbers, short, spectral_names, stems
 from .sample import generator, positive, sample
 
-# Okabe & Ito's palette: distinct under every common colour blindness, and in grey
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY = "#777777"
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _CURVE_SAMPLES = 400_000
 _BINS = 600
 _SPECTRAL_POINTS = 400
@@ -91,7 +88,7 @@ def to_png_base64(fig: Any) -> str:
 
 
 @contextmanager
-def _axes(ax: Any) -> Iterator[Any]:
+def drawing(ax: Any) -> Iterator[Any]:
     """The Axes given, or a new one, in our style."""
     with style():
         if ax is None:
@@ -147,7 +144,7 @@ def plot_zlaw(law: Any, ax: Any = None, *, width: int | None = None, rng: Any = 
             raise BadParameter("a part of a vector has no draw of its own", remedy="plot it without width=")
         drawn = sample(law._handle, positive(width, "width"), for_draw)
     points, density, atoms = _density(law, for_curve)
-    with _axes(ax) as axes:
+    with drawing(ax) as axes:
         if drawn is not None and len(points):
             smooth = drawn[~np.isin(drawn, [value for value, _ in atoms])]
             bins = min(60, max(12, int(2 * len(drawn) ** (1 / 3))))
@@ -264,17 +261,17 @@ def spectral_law(
     ('eigenvalue', 'density')
     """
     curves, drawn = _spectral_curves(law), None if width is None else _apart_from_atoms(law, width, rng)
-    with _axes(ax) as axes:
+    with drawing(ax) as axes:
         top = axes.get_ylim()[1] if axes.has_data() else 0.0
         if drawn is not None and len(drawn[0]):
             values, total = drawn
             counts, edges = np.histogram(values, bins=_spectral_bins(values))
             _histogram(axes, counts, edges, total)
         _spectral_lines(axes, [(x, rho) for x, rho, _ in curves], label, line)
-        _stems(axes, law)
+        stems(axes, law)
         top = max([top, *(1.2 * float(np.max(rho[seen], initial=0.0)) for _, rho, seen in curves)])
         axes.set_ylim(0, top or 1.0)
-        _spectral_names(axes, law)
+        spectral_names(axes, law)
     return axes
 
 
@@ -320,7 +317,7 @@ def spectral_law_loglog(
     shares = (1 - np.cos(np.pi * (np.arange(_SPECTRAL_POINTS) + 0.5) / _SPECTRAL_POINTS)) / 2
     points = [a * (b / a) ** shares for a, b in ends]
     drawn = None if width is None else _apart_from_atoms(law, width, rng)
-    with _axes(ax) as axes:
+    with drawing(ax) as axes:
         axes.set_xscale("log")
         axes.set_yscale("log")
         if drawn is not None and np.any(drawn[0] > ends[0][0]):
@@ -329,7 +326,7 @@ def spectral_law_loglog(
             counts, edges = np.histogram(shown, bins=np.geomspace(shown.min(), shown.max(), _spectral_bins(values) + 1))
             _histogram(axes, counts, edges, total)
         _spectral_lines(axes, [(x, law.pdf(x)) for x in points], label, line)
-        _spectral_names(axes, law)
+        spectral_names(axes, law)
     return axes
 
 
@@ -384,30 +381,6 @@ def _spectral_lines(ax: Any, curves: list[tuple[np.ndarray, np.ndarray]], label:
         ax.plot(x, rho, **{"color": PALETTE[0], "label": label if k == 0 else None, **line})
 
 
-def _stems(ax: Any, law: Any) -> None:
-    heights = ax.get_xaxis_transform()  # x in data, height in shares of the axis
-    for k, atom in enumerate(law.atoms):
-        label = "atoms: height is mass" if k == 0 else None
-        ax.plot([atom.x, atom.x], [0, atom.mass], "-", color=PALETTE[1], linewidth=3, transform=heights, label=label)
-        ax.plot([atom.x], [atom.mass], "o", color=PALETTE[1], transform=heights, clip_on=False)
-        ax.annotate(
-            f"mass {atom.mass:.4g}", (atom.x, atom.mass), xycoords=heights, xytext=(8, -4), textcoords="offset points"
-        )  # fmt: skip
-    outliers = [o.x for o in getattr(law, "outliers", ())]
-    if outliers:
-        ax.plot(
-            outliers, np.full(len(outliers), 0.03), "v", color=PALETTE[2], ms=11, transform=heights, label="outliers"
-        )
-    ax.margins(x=0.06)
-
-
-def _spectral_names(ax: Any, law: Any) -> None:
-    ax.set_xlabel(law.label)
-    ax.set_ylabel("density" if law.edges else "mass")
-    if len(ax.get_legend_handles_labels()[0]) > 1:
-        ax.legend()
-
-
 # ---------------------------------------------------------------------------------------------
 # finite widths against limits
 
@@ -424,7 +397,7 @@ def plot_verification(v: Any, ax: Any = None) -> Any:
     -------
     Axes
     """
-    with _axes(ax) as axes:
+    with drawing(ax) as axes:
         limit_line(axes, v.limit)
         if len(v.widths) > 1:
             n = np.geomspace(v.widths[0], v.widths[-1], 100)
@@ -455,15 +428,38 @@ def plot_universality(checks: Mapping[str, Any], ax: Any = None) -> Any:
     if not checks:
         raise BadParameter("no verifications to plot", remedy='verify(..., entries=("gaussian", "rademacher"))')
     first = next(iter(checks.values()))
-    with _axes(ax) as axes:
+    with drawing(ax) as axes:
         limit_line(axes, first.limit)
         shift = np.linspace(-0.06, 0.06, len(checks)) if len(checks) > 1 else [0.0]
         for k, (law, v) in enumerate(checks.items()):
-            marker, colour = _MARKERS[k % len(_MARKERS)], PALETTE[k % len(PALETTE)]
+            marker, colour = MARKERS[k % len(MARKERS)], PALETTE[k % len(PALETTE)]
             n = np.array(v.widths) * np.exp(shift[k])
             axes.errorbar(n, v.mean, 2 * v.se, fmt=marker, color=colour, capsize=4, label=f"{law} entries")
         width_axis(axes, first.widths)
         axes.set_ylabel(short(first.expression) or "average")
+        axes.legend()
+    return axes
+
+
+def plot_kernel_deviation(curves: Mapping[str, tuple[Any, Any, Any]], ax: Any = None) -> Any:
+    """Relative deviations of kernels at finite width, both axes logarithmic, over lines of slope -1/2.
+
+    Parameters
+    ----------
+    curves : dict of (widths, deviations, standard errors)
+        By label; errors are drawn doubled.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    if not curves:
+        raise BadParameter("no deviations to plot", remedy="{label: (widths, deviations, errors)}")
+    with drawing(ax) as axes:
+        deviations(axes, curves)
+        width_axis(axes, sorted({int(n) for widths, _, _ in curves.values() for n in widths}))
+        axes.set_xlabel("width n")
         axes.legend()
     return axes
 
@@ -513,7 +509,7 @@ def plot_trajectory(
     finite, naive = dict(finite or {}), dict(naive or {})
     labels = list(dict.fromkeys([*curves, *finite, *naive]))
     colour = {label: PALETTE[k % len(PALETTE)] for k, label in enumerate(labels)}
-    with _axes(ax) as axes:
+    with drawing(ax) as axes:
         for label, values in curves.items():
             axes.plot(steps, numbers(values, steps, label), color=colour[label], label=f"{label}: limit")
         for label, values in naive.items():
@@ -521,7 +517,7 @@ def plot_trajectory(
             axes.plot(steps, row, "--", color=colour[label], alpha=0.8, label=f"{label}: naive (no Z-Dot)")
         for k, (label, (means, errors)) in enumerate(finite.items()):
             rows = numbers(means, steps, label), 2 * numbers(errors, steps, label)
-            marker = _MARKERS[k % len(_MARKERS)]
+            marker = MARKERS[k % len(MARKERS)]
             axes.errorbar(steps, *rows, fmt=marker, color=colour[label], capsize=3, label=f"{label}: sampled ± 2 se")
         if log:
             axes.set_yscale("log")
@@ -563,7 +559,7 @@ def plot_moments(
     The vertical axis is logarithmic if all values are positive and span more than a factor of 50.
     """
     computed = numbers(engine, ks, "engine")
-    with _axes(ax) as axes:
+    with drawing(ax) as axes:
         if analytic is not None:
             known = numbers(analytic, ks, "analytic")
             axes.plot(ks, known, "-", color=GREY, linewidth=1.6, label="analytic")

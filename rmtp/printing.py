@@ -6,6 +6,7 @@ other instruction is a numbered line, and errors name these numbers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -21,6 +22,8 @@ from .instructions import (
     ConstantSource,
     IIDSource,
     Init,
+    Input,
+    InputMatrix,
     Line,
     MatVec,
     NormalGroup,
@@ -172,6 +175,8 @@ def _right_hand_side(
             return f"{shown}({expression!r}, {arg(0)})", 9
         case Average():
             return (rf"\langle {arg(0)} \rangle" if latex else f"mean({arg(0)})"), 9
+        case Input(name=name):
+            return (rf"\mathrm{{input}}\,{tex(name)}" if latex else f"input {name}"), 0
         case Parameter(value=value):
             shown = number_text(value, latex)
             return shown, 9 if not shown.startswith("-") and "/" not in shown else 1
@@ -182,6 +187,10 @@ def _right_hand_side(
                 return f"{arg(0, 8)}[{'' if line.is_scalar else ':, '}{shown}]", 9
             if kind == "matmul":
                 return f"{arg(0, 2)} @ {arg(1, 2)}", 2
+            if kind == "scatter":
+                return f"scatter({arg(0)}, [{', '.join(_index_text(d) for d in detail[0])}])", 9
+            if kind == "reshape":
+                return f"reshape({arg(0)}, {', '.join(map(str, detail[0]))})", 9
             shift = 0 if line.is_scalar else 1
             where = f", axis={detail[0] + shift}" if kind in ("sum", "stack") else ""
             return f"{kind}({parts}{where})", 9
@@ -232,6 +241,8 @@ def _source_text(source: NormalGroup | IIDSource | ConstantSource, index: int | 
             return number_text(value, latex)
         case IIDSource(law=law):
             return describe(law)
+        case InputMatrix(cov=cov) if index is None:
+            return f"{head}(0, {number_text(cov[0][0], latex)})[{len(cov)}]"
         case NormalGroup(mean=mean, cov=cov) if index is None:
             return f"{head}(mean[{len(mean)}], cov[{len(mean)}, {len(mean)}])"
         case NormalGroup(mean=mean, cov=cov):
@@ -243,7 +254,7 @@ def _source_text(source: NormalGroup | IIDSource | ConstantSource, index: int | 
     raise AssertionError(source)
 
 
-def _row(row: tuple[Number, ...]) -> str:
+def _row(row: Sequence[Number]) -> str:
     return "[" + ", ".join(number_text(c) for c in row) + "]"
 
 
@@ -300,6 +311,8 @@ def handle_text(handle: Any, depth: int = 3) -> str:
     match handle.op:
         case Init(source=source):
             return f"{type(source).__name__.removesuffix('Group').removesuffix('Source')}({handle.dim.name})"
+        case Input(name=name):
+            return name
         case Parameter(value=value):
             return number_text(value)
         case MatVec():

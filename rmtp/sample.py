@@ -14,7 +14,7 @@ import numpy as np
 
 from .arrays import evaluate
 from .ensembles import ENTRY_LAWS
-from .errors import BadParameter, RmtpError
+from .errors import BadParameter, RmtpError, unbound
 from .instructions import (
     Apply,
     Arithmetic,
@@ -23,6 +23,8 @@ from .instructions import (
     ConstantSource,
     IIDSource,
     Init,
+    Input,
+    Isotropic,
     Line,
     MatVec,
     NormalGroup,
@@ -146,12 +148,12 @@ def run(
     drawn: dict[int, np.ndarray] = dict(given or {})
     values: dict[int, Any] = {}
     outputs = set(program.outputs)
-    for number, (line, dead, spent) in enumerate(zip(program.lines, *_lifetimes(program), strict=True)):
+    for number, (line, dead, spent) in enumerate(zip(program.lines, *lifetimes(program), strict=True)):
         for source in _sources(line):
             if id(source) not in drawn:
                 drawn[id(source)] = draw(source, width, streams[id(source)], entries)
         try:
-            values[number] = _value(line, drawn, [values[a] for a in line.args], width)
+            values[number] = value_of(line, drawn, [values[a] for a in line.args], width)
         except RmtpError as error:
             raise error.located(program.where(number)) from None
         except Exception as error:  # a user's function that does not take arrays
@@ -201,9 +203,11 @@ def draw(source: Source, width: int, rng: np.random.Generator, entries: str | No
         case RandomMatrix(rows=rows, cols=cols, ensemble=ensemble):
             variance = float(ensemble.variance)
             return ensemble.draw(rng, rows.size(width), cols.size(width), variance, entries or ensemble.entries)
+        case NormalGroup(dim=dim, cov=Isotropic() as cov):
+            return float(cov.variance) ** 0.5 * rng.standard_normal((dim.size(width), len(cov)))
         case NormalGroup(dim=dim, mean=mean, cov=cov):
             normals = rng.standard_normal((dim.size(width), len(mean)))
-            return np.asarray(mean, dtype=float) + normals @ _root(np.array(cov, dtype=float)).T
+            return np.asarray(mean, dtype=float) + normals @ covariance_root(np.array(cov, dtype=float)).T
         case IIDSource(dim=dim, law=law):
             return law.draw(rng, dim.size(width))
         case ConstantSource(dim=dim, value=value):
@@ -211,7 +215,7 @@ def draw(source: Source, width: int, rng: np.random.Generator, entries: str | No
     raise AssertionError(source)
 
 
-def _root(cov: np.ndarray) -> np.ndarray:
+def covariance_root(cov: np.ndarray) -> np.ndarray:
     """R with R R.T = cov; cov may be singular, hence no Cholesky."""
     eigenvalues, vectors = np.linalg.eigh(cov)
     return vectors * np.sqrt(np.clip(eigenvalues, 0, None))
@@ -228,7 +232,7 @@ def _sources(line: Line) -> tuple[Source, ...]:
     return ()
 
 
-def _lifetimes(program: Program) -> tuple[list[set[int]], list[set[int]]]:
+def lifetimes(program: Program) -> tuple[list[set[int]], list[set[int]]]:
     """Per line: the lines that nothing uses after it, and the sources (by id) that are used for the last time."""
     seen: set[int] = set()
     used: set[int] = set()
@@ -246,7 +250,7 @@ def _lifetimes(program: Program) -> tuple[list[set[int]], list[set[int]]]:
 # ---------------------------------------------------------------------------------------------
 # instructions
 
-_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "add": operator.add,
     "subtract": operator.sub,
     "multiply": operator.mul,
@@ -254,7 +258,7 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def _value(line: Line, drawn: Mapping[int, np.ndarray], args: Sequence[Any], width: int) -> Any:
+def value_of(line: Line, drawn: Mapping[int, np.ndarray], args: Sequence[Any], width: int) -> Any:
     """One instruction on arrays."""
     match line.op:
         case Init(source=NormalGroup() as group, index=index):
@@ -271,20 +275,22 @@ def _value(line: Line, drawn: Mapping[int, np.ndarray], args: Sequence[Any], wid
         case Apply(fn=Arithmetic(name="power", exponent=exponent)):
             return args[0] ** exponent
         case Apply(fn=Arithmetic(name=name)):
-            return _ARITHMETIC[name](*args)
+            return ARITHMETIC[name](*args)
         case Apply(fn=Nonlinearity() as fn):
             shape = (() if line.dim is None else (line.dim.size(width),)) + tuple(size for _, size in line.axes)
-            return _broadcast(fn.name, fn.fn(*args), shape)  # a user's function may forget its argument
+            return broadcast_result(fn.name, fn.fn(*args), shape)  # a user's function may forget its argument
         case Average():
             return np.mean(args[0], axis=0)
         case Parameter(value=value):
             return np.asarray(value, dtype=float)[()]
+        case Input(name=name):
+            raise unbound(name)
         case Combine(kind=kind, detail=detail):
-            return _combine(kind, detail, args, 0 if line.is_scalar else 1)
+            return combine_arrays(kind, detail, args, 0 if line.is_scalar else 1)
     raise AssertionError(line.op)
 
 
-def _broadcast(name: str, value: Any, shape: tuple[int, ...]) -> Any:
+def broadcast_result(name: str, value: Any, shape: tuple[int, ...]) -> Any:
     value = np.asarray(value)
     if np.iscomplexobj(value):
         raise BadParameter(f"{name} returned complex numbers", remedy="a real function of real arrays")
@@ -297,18 +303,26 @@ def _broadcast(name: str, value: Any, shape: tuple[int, ...]) -> Any:
         ) from None
 
 
-def _combine(kind: str, detail: tuple[Any, ...], args: Sequence[Any], shift: int) -> Any:
+def combine_arrays(kind: str, detail: tuple[Any, ...], args: Sequence[Any], shift: int) -> Any:
     """The linear maps on finite axes; they lie behind `shift` width axes."""
     match kind:
         case "index":
             index = tuple(slice(*item) if isinstance(item, tuple) else item for item in detail)
             return args[0][(slice(None),) * shift + index]
+        case "scatter":
+            index, shape = detail
+            out = np.zeros(args[0].shape[:shift] + shape)
+            place = tuple(slice(*item) if isinstance(item, tuple) else item for item in index)
+            out[(slice(None),) * shift + place] = args[0]
+            return out
         case "sum":
             return np.sum(args[0], axis=detail[0] + shift)
         case "matmul":
             return np.matmul(args[0], args[1])
         case "transpose":
             return np.transpose(args[0], (*range(shift), *(k + shift for k in detail)))
+        case "reshape":
+            return np.reshape(args[0], args[0].shape[:shift] + detail[0])
         case "stack":
             return np.stack(args, axis=detail[0] + shift)
     raise AssertionError(kind)

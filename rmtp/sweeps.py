@@ -10,7 +10,18 @@ import numpy as np
 
 from .ensembles import Dim, Number
 from .errors import BadParameter
-from .instructions import ConstantSource, IIDSource, Init, Line, MatVec, NormalGroup, Parameter, RandomMatrix, Solve
+from .instructions import (
+    ConstantSource,
+    IIDSource,
+    Init,
+    Isotropic,
+    Line,
+    MatVec,
+    NormalGroup,
+    Parameter,
+    RandomMatrix,
+    Solve,
+)
 from .program import Program
 
 
@@ -21,6 +32,10 @@ def _swept(program: Program) -> Iterator[np.ndarray]:
                 yield value
             case MatVec(matrix=matrix):
                 yield from (value for value in _data(matrix) if isinstance(value, np.ndarray))
+            case Init(source=NormalGroup() as group):
+                yield from (value for value in _swept_cov(group))
+            case Init(source=IIDSource(law=law)):
+                yield from (w for w in law.weights if isinstance(w, np.ndarray))
             case Solve(system=system):
                 for matrix in system.matrices:
                     if any(isinstance(value, np.ndarray) for value in _data(matrix)):
@@ -28,6 +43,12 @@ def _swept(program: Program) -> Iterator[np.ndarray]:
                             "a swept variance or ratio in a solve",
                             remedy="one call per value; swept scalars, as in solve(M + lam * eye, v), are fine",
                         )
+
+
+def _swept_cov(group: NormalGroup) -> list[np.ndarray]:
+    if isinstance(group.cov, Isotropic):
+        return [group.cov.variance] if isinstance(group.cov.variance, np.ndarray) else []
+    return [c for row in group.cov for c in row if isinstance(c, np.ndarray)]
 
 
 def _data(matrix: RandomMatrix) -> tuple[Number, ...]:
@@ -69,6 +90,16 @@ def at_point(program: Program, shape: tuple[int, ...], index: tuple[int, ...]) -
     def source(s: NormalGroup | IIDSource | ConstantSource) -> Any:
         if id(s) not in made:
             made[id(s)] = replace(s, dim=dim(s.dim))
+            if isinstance(s, IIDSource) and any(isinstance(w, np.ndarray) for w in s.law.weights):
+                law = replace(s.law, weights=tuple(map(pick, s.law.weights)))
+                made[id(s)] = replace(s, dim=dim(s.dim), law=law)
+            if isinstance(s, NormalGroup) and _swept_cov(s):
+                cov = (
+                    replace(s.cov, variance=pick(s.cov.variance))
+                    if isinstance(s.cov, Isotropic)
+                    else tuple(tuple(map(pick, row)) for row in s.cov)
+                )
+                made[id(s)] = replace(s, dim=dim(s.dim), cov=cov)
         return made[id(s)]
 
     lines: list[Line] = []

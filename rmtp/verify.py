@@ -115,7 +115,7 @@ class Verification:
         kurtosis = max(3.0, float(np.mean(np.concatenate(standard) ** 4)))
         centre = (special.digamma(freedom / 2) - np.log(freedom / 2)) / 2
         error = np.sqrt(special.polygamma(1, freedom / 2) / 4 * (kurtosis - 1) / 2)
-        fit = _line_fit(np.log(self.widths), np.log(spread) - centre, error)
+        fit = line_fit(np.log(self.widths), np.log(spread) - centre, error)
         return fit.slope, fit.slope_error
 
     @property
@@ -128,7 +128,7 @@ class Verification:
         if seen.sum() < 2:
             return None
         relative = np.hypot(self.se, self._floor)[seen] / np.abs(self.bias[seen])
-        fit = _line_fit(np.log(self.widths)[seen], np.log(np.abs(self.bias[seen])), relative)
+        fit = line_fit(np.log(self.widths)[seen], np.log(np.abs(self.bias[seen])), relative)
         return fit.slope, fit.slope_error
 
     @property
@@ -140,7 +140,7 @@ class Verification:
     def fitted(self, n: Any) -> Any:
         """``L + c/n``, the fit to the means, at any widths n."""
         widths = np.array(self.widths, dtype=float)
-        slope = _line_fit(1 / widths, self.mean, self._mean_error).slope if len(widths) > 1 else 0.0
+        slope = line_fit(1 / widths, self.mean, self._mean_error).slope if len(widths) > 1 else 0.0
         return self.extrapolated[0] + slope / np.asarray(n, dtype=float)
 
     @property
@@ -152,7 +152,7 @@ class Verification:
         """L, its standard error, and its degrees of freedom (Welch-Satterthwaite)."""
         error, share = self._mean_error, np.ones(1)
         if len(self.widths) > 1:
-            share = _line_fit(1 / np.array(self.widths), self.mean, error).intercept_shares
+            share = line_fit(1 / np.array(self.widths), self.mean, error).intercept_shares
         parts = (share * error) ** 2
         freedom = parts.sum() ** 2 / np.sum(parts**2 / (np.array(self.trials) - 1))
         return float(share @ self.mean), float(np.sqrt(parts.sum())), float(freedom)
@@ -302,8 +302,8 @@ def verify(
         _check_scalar(handle)
     if sweep_shape(program):
         raise BadParameter("a program with swept parameters", remedy="verify one value at a time, as a plain number")
-    sizes = _widths(widths)
-    counts = _trials(trials, widths, sizes)
+    sizes = check_widths(widths)
+    counts = check_trials(trials, widths, sizes)
     limits = _limits(handles, claim, many, limit_options)
     several = entries is not None and not isinstance(entries, str)
     laws: list[str | None] = list(entries) if several and entries is not None else [entries]  # type: ignore[list-item]
@@ -336,7 +336,7 @@ def _check_scalar(handle: Any) -> None:
         )
 
 
-def _widths(widths: Any) -> tuple[int, ...]:
+def check_widths(widths: Any) -> tuple[int, ...]:
     if not isinstance(widths, list | tuple | range | np.ndarray) or not len(widths):
         raise BadParameter(f"widths={widths!r}", remedy="a sequence of positive ints")
     sizes = tuple(sorted(positive(n, "width") for n in widths))
@@ -345,7 +345,7 @@ def _widths(widths: Any) -> tuple[int, ...]:
     return sizes
 
 
-def _trials(trials: Any, widths: Any, sizes: tuple[int, ...]) -> list[int]:
+def check_trials(trials: Any, widths: Any, sizes: tuple[int, ...]) -> list[int]:
     """Trials per width, in increasing order of the widths."""
     if trials is None:
         return [min(MOST, max(FEWEST, round(ENTRIES_DRAWN / n**2))) for n in sizes]
@@ -409,19 +409,19 @@ def _finite(columns: list[np.ndarray], sizes: tuple[int, ...], handle: Any) -> t
 
 
 @dataclass(frozen=True)
-class _Fit:
+class LineFit:
     slope: float
     slope_error: float
     intercept_shares: np.ndarray  # intercept = intercept_shares @ y
 
 
-def _line_fit(x: np.ndarray, y: np.ndarray, error: np.ndarray) -> _Fit:
+def line_fit(x: np.ndarray, y: np.ndarray, error: np.ndarray) -> LineFit:
     """Weighted least squares for y = intercept + slope x, errors known."""
     design = np.stack([np.ones_like(x), x], axis=1)
     weighted = design / error[:, None]
     scale = np.abs(weighted).max(axis=0)
     shares = (np.linalg.pinv(weighted / scale) / error) / scale[:, None]
-    return _Fit(float(shares[1] @ y), float(np.sqrt(np.sum((shares[1] * error) ** 2))), shares[0])
+    return LineFit(float(shares[1] @ y), float(np.sqrt(np.sum((shares[1] * error) ** 2))), shares[0])
 
 
 def _normal_deviate(t: float, freedom: float) -> float:

@@ -40,8 +40,17 @@ class ZLaw:
     {'x': Estimate(1, error=0, method='exact')}
     """
 
-    def __init__(self, theorem: Any, line: int, form: Form, handle: Any, index: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        theorem: Any,
+        line: int,
+        form: Form,
+        handle: Any,
+        index: tuple[int, ...] = (),
+        ask: Callable[[Any], Estimate] | None = None,
+    ) -> None:
         self._theorem, self._line, self._form, self._handle, self._index = theorem, line, form, handle, index
+        self._ask = ask
 
     # -- numbers ----------------------------------------------------------------------------------
 
@@ -103,13 +112,13 @@ class ZLaw:
         f : callable
             ``np.tanh``, ``lambda z: np.maximum(z, 0)``, ...
         """
-        if self._handle is None:
+        if self._handle is None or self._ask is None:
             raise UnsupportedOperation("expect of one entry along a finite axis", remedy="limit(np.mean(f(x[:, k])))")
         try:
             target = f(self._handle)
         except RmtpError:
             target = elementwise(f)(self._handle)
-        return self._theorem.ask(np.mean(target))
+        return self._ask(np.mean(target))
 
     def cov(self, other: ZLaw) -> Estimate:
         """Cov(Z, Z') with another law from the same call of `limit`."""

@@ -15,7 +15,7 @@ import pytest
 
 import rmtp
 from rmtp.errors import BadParameter, DivergentExpectation, UnsupportedOperation, VanishingVector
-from rmtp.verify import _line_fit, _normal_deviate, _trials
+from rmtp.verify import _normal_deviate, check_trials, line_fit
 
 WIDTHS = (50, 100, 200)
 
@@ -125,7 +125,7 @@ def test_weighted_least_squares_against_the_normal_equations():
     system = np.array([[w.sum(), (w * x).sum()], [(w * x).sum(), (w * x * x).sum()]])
     intercept, slope = np.linalg.solve(system, [(w * y).sum(), (w * x * y).sum()])
     covariance = np.linalg.inv(system)
-    fit = _line_fit(x, y, error)
+    fit = line_fit(x, y, error)
     assert math.isclose(fit.slope, slope) and math.isclose(fit.intercept_shares @ y, intercept)
     assert math.isclose(fit.slope_error, math.sqrt(covariance[1, 1]))
     assert math.isclose(np.sum((fit.intercept_shares * error) ** 2), covariance[0, 0])
@@ -218,8 +218,8 @@ def test_reproducible_by_seed_and_widths_in_any_order():
 
 
 def test_default_trials_cost_about_the_same_per_width():
-    assert _trials(None, None, (250, 500, 1000, 2000)) == [512, 128, 32, 8]
-    assert _trials(None, None, (10, 100_000)) == [512, 8]
+    assert check_trials(None, None, (250, 500, 1000, 2000)) == [512, 128, 32, 8]
+    assert check_trials(None, None, (10, 100_000)) == [512, 8]
 
 
 def test_frozen():

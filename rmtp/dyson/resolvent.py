@@ -8,12 +8,13 @@ import numpy as np
 
 from ..dense import is_symmetric
 from ..errors import BadParameter, NotConverged, NotExact, NotInvertible, RmtpError
-from ..limit import MasterTheorem, Options
+from ..expect.engine import Options
 from ..matrices import Expression, Grid, Inverse, Matrix, Product, Total
 from ..normal import Form, constant
 from ..printing import handle_text
 from ..program import Program, lower
 from ..sweeps import sweep_shape
+from ..theorem import MasterTheorem
 from .coefficients import Coefficients
 from .continuation import Branch, Solved
 from .copies import behind

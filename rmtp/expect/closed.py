@@ -1,13 +1,8 @@
 r"""Gaussian expectations in closed form.
 
-Three rules cover the table. *Quadrants*: positively homogeneous functions are combinations of
-relu(+-u) and step(+-u), and two of those meet in an arc-cosine kernel; erf is a sign smoothed by an
-independent Gaussian, so it is homogeneous of degree zero in a wider variable. *Reweighting*:
-exp(-a u^2) changes the covariance, and polynomials then have Isserlis moments. *Shift*: exp(r u)
-moves every mean by its covariance with r u.
-
-Angles come from atan2(sqrt(det), cov) with an exactly rounded determinant, because 1 - rho and
-arccos(rho) both lose half the digits near rho = 1.
+Three rules cover the table. *Quadrants* (`quadrants`): positively homogeneous functions and erf meet in an angle.
+*Reweighting*: exp(-a u^2) changes the covariance, and polynomials then have Isserlis moments. *Shift*: exp(r u) moves
+every mean by its covariance with r u.
 """
 
 from __future__ import annotations
@@ -21,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from .. import special
 from ..nonlinearity import Nonlinearity, Number, Pieces
+from . import quadrants
 from .pieces import compose, multiply_pieces, odd_factorial
 
 Array = Any  # float arrays and np.float64 scalars alike
@@ -47,29 +43,83 @@ def pair(phi: Nonlinearity, psi: Nonlinearity, cov: ArrayLike, var_u: ArrayLike,
     >>> float(pair(RELU, RELU, 2.0, 2.0, 2.0)), float(pair(SIGN, SIGN, 0.5, 1.0, 1.0) * 3)
     (1.0, 1.0)
     """
-    if not (phi.family and psi.family and phi.arity == psi.arity == 1):
-        return None
-    c, vu, vv = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (cov, var_u, var_v)))
-    det = _determinant(vu, vv, c)
-    edge = np.sqrt(vu) * np.sqrt(vv)
-    c = np.where(det == 0, np.clip(c, -edge, edge), c)
+    return pairs([(phi, psi)], cov, var_u, var_v)[0]
+
+
+def pairs(
+    functions: Sequence[tuple[Nonlinearity, Nonlinearity]], cov: ArrayLike, var_u: ArrayLike, var_v: ArrayLike
+) -> list[Array | None]:
+    """Several `pair` at the same covariances, which share their angle: relu and its derivative, say.
+
+    Parameters
+    ----------
+    functions : sequence of (Nonlinearity, Nonlinearity)
+    cov, var_u, var_v : array_like
+
+    Returns
+    -------
+    list of arrays; None where no closed form is known
+
+    Examples
+    --------
+    >>> from rmtp.catalogue import RELU, STEP
+    >>> [float(x) for x in pairs([(RELU, RELU), (STEP, STEP)], 2.0, 2.0, 2.0)]
+    [1.0, 0.5]
+    """
+    shape = np.broadcast_shapes(np.shape(cov), np.shape(var_u), np.shape(var_v))
+    c, vu, vv = (np.broadcast_to(np.asarray(x, dtype=float), shape) for x in (cov, var_u, var_v))
+    known = [k for k, pair_ in enumerate(functions) if all(f.family and f.arity == 1 and not _beyond(f) for f in pair_)]
+    out: list[Array | None] = [np.empty(shape) if k in known else None for k in range(len(functions))]
+    still = np.any(np.asarray(var_u) == 0) or np.any(np.asarray(var_v) == 0)
+    for index in quadrants.blocks(shape):
+        with np.errstate(all="ignore"):
+            at = quadrants.plane_at(index, c, vu, vv, bool(still))
+            for k in list(known):
+                value = _on_plane(*functions[k], at)
+                if value is None:
+                    out[k] = None
+                    known.remove(k)
+                    continue
+                if still and quadrants.is_homogeneous(functions[k][0]) and quadrants.is_homogeneous(functions[k][1]):
+                    value = _at_rest(*functions[k], value, at)
+                out[k][index] = value.reshape(np.shape(out[k][index]))  # type: ignore[index]
+    return [None if x is None else x[()] for x in out]
+
+
+def _beyond(f: Nonlinearity) -> bool:
+    """Families whose closed forms are accurate relative to the function only: `onesided` has them."""
+    return bool(f.family) and f.family[0] == "onesided"
+
+
+def _on_plane(phi: Nonlinearity, psi: Nonlinearity, at: quadrants.Plane) -> Array | None:
     if _parity(phi) * _parity(psi) == -1:
-        return np.zeros(c.shape)[()]
+        return np.zeros(at.c.shape)
+    if quadrants.is_homogeneous(phi) and quadrants.is_homogeneous(psi):
+        return quadrants.homogeneous_pair(phi, psi, at)
+    c, vu, vv, det = at.c, at.vu, at.vv, at.det
+    if np.any(det == 0):
+        c = np.where(det == 0, np.clip(c, -at.size, at.size), c)
     families = (phi.family[0], psi.family[0])
-    with np.errstate(all="ignore"):
-        if all(f in ("homogeneous", "erf") for f in families):
-            return _homogeneous_pair(phi, psi, c, vu, vv, det)[()]
-        if families == ("gauss", "gauss"):
-            return _gauss_gauss(phi, psi, c, vu, vv, det)[()]
-        if families == ("wave", "wave"):
-            return _wave_wave(phi, psi, c, vu, vv)[()]
-        # A shift by a pure exponential first: it leaves the other's expm1 intact.
-        orders = sorted(((phi, psi, vu, vv), (psi, phi, vv, vu)), key=lambda t: _preference(t[0]))
-        for f, g, vf, vg in orders:
-            value = _by_rule(f, g, c, vf, vg, det)
-            if value is not None:
-                return value[()]
+    if families == ("gauss", "gauss"):
+        return _gauss_gauss(phi, psi, c, vu, vv, det)
+    if families == ("wave", "wave"):
+        return _wave_wave(phi, psi, c, vu, vv)
+    # A shift by a pure exponential first: it leaves the other's expm1 intact.
+    orders = sorted(((phi, psi, vu, vv), (psi, phi, vv, vu)), key=lambda t: _preference(t[0]))
+    for f, g, vf, vg in orders:
+        value = _by_rule(f, g, c, vf, vg, det)
+        if value is not None:
+            return np.broadcast_to(value, c.shape)
     return None
+
+
+def _at_rest(phi: Nonlinearity, psi: Nonlinearity, value: Array, at: quadrants.Plane) -> Array:
+    """At zero variance a homogeneous function takes its value at zero, whatever the slopes beside it."""
+    if phi.family[0] != "erf":
+        value = np.where(at.vu == 0, phi.fn(np.zeros(())) * _required(psi, 0.0, at.vv), value)
+    if psi.family[0] != "erf":
+        value = np.where(at.vv == 0, psi.fn(np.zeros(())) * _required(phi, 0.0, at.vu), value)
+    return value
 
 
 def _preference(f: Nonlinearity) -> int:
@@ -80,7 +130,7 @@ def _by_rule(f: Nonlinearity, g: Nonlinearity, c: Array, vf: Array, vg: Array, d
     """f disappears: by the parity of g's parts, in a shift, or in a reweighting."""
     kind, other = f.family[0], g.family[0]
     if other in ("homogeneous", "erf") and _parity(f):
-        degree, (plus, minus), _, _ = _widened(g)
+        degree, (plus, minus), _, _ = quadrants.widened(g)
         if degree == 0 and _parity(f) == 1:  # the even part of g is a constant
             return 0.5 * float(plus + minus) * _required(f, 0.0, vf)
         if degree == 1 and _parity(f) == -1 and f.partials is not None:  # its odd part is linear: Stein
@@ -117,27 +167,6 @@ def _by_rule(f: Nonlinearity, g: Nonlinearity, c: Array, vf: Array, vg: Array, d
     return None
 
 
-def _determinant(vu: Array, vv: Array, c: Array) -> Array:
-    """vu vv - c^2, clipped at zero, to nearly full relative accuracy: both products are split exactly."""
-    p, p_error = _exact_product(vu, vv)
-    q, q_error = _exact_product(c, c)
-    return np.maximum((p - q) + (p_error - q_error), 0.0)
-
-
-def _exact_product(a: Array, b: Array) -> tuple[Array, Array]:
-    """a b = product + error exactly (Dekker)."""
-
-    def halves(x: Array) -> tuple[Array, Array]:
-        mantissa, exponent = np.frexp(x)
-        high = mantissa * 134217729.0
-        high = high - (high - mantissa)
-        return np.ldexp(high, exponent), np.ldexp(mantissa - high, exponent)
-
-    (a1, a0), (b1, b0) = halves(a), halves(b)
-    product = a * b
-    return product, a0 * b0 - (((product - a1 * b1) - a0 * b1) - a1 * b0)
-
-
 def _parity(f: Nonlinearity) -> int:
     """+1 for even functions, -1 for odd ones, 0 for neither."""
     match f.family:
@@ -154,73 +183,6 @@ def _parity(f: Nonlinearity) -> int:
 
 def _sign_of(even: bool, odd: bool) -> int:
     return 1 if even else -1 if odd else 0
-
-
-def _homogeneous_pair(phi: Nonlinearity, psi: Nonlinearity, c: Array, vu: Array, vv: Array, det: Array) -> Array:
-    (k, a, alpha, noise), (m, b, beta, hiss) = _widened(phi), _widened(psi)
-    wide_u, wide_v = alpha * vu + noise, beta * vv + hiss
-    wide_det = alpha * beta * det + alpha * hiss * vu + beta * noise * vv + noise * hiss
-    wide_c = math.sqrt(alpha * beta) * c
-    value = (
-        _quadrants(k, a, m, b, wide_c, wide_u, wide_v, wide_det)
-        if k >= m
-        else _quadrants(m, b, k, a, wide_c, wide_v, wide_u, wide_det)
-    )
-    if not noise:
-        value = np.where(vu == 0, phi.fn(np.zeros(())) * _required(psi, 0.0, vv), value)
-    if not hiss:
-        value = np.where(vv == 0, psi.fn(np.zeros(())) * _required(phi, 0.0, vu), value)
-    return value
-
-
-def _widened(f: Nonlinearity) -> tuple[int, tuple[Number, Number], float, float]:
-    """Degree and slopes of a homogeneous h with f(u) = E h(sqrt(alpha) u + sqrt(noise) z)."""
-    match f.family:
-        case ("erf", scale, amplitude, offset):
-            return 0, (offset + amplitude, offset - amplitude), 2 * scale**2, 1.0
-        case (_, k, plus, minus):
-            return k, (plus, minus), 1.0, 0.0
-    raise AssertionError
-
-
-def _quadrants(
-    k: int, a: tuple[Number, Number], m: int, b: tuple[Number, Number], c: Array, vu: Array, vv: Array, det: Array
-) -> Array:
-    """E f(u) g(v) for homogeneous f of degree k >= m = deg g.
-
-    With h_k(u) = u^k 1(u > 0) and Q(rho) = E h_k(u) h_m(v), the four sign patterns contribute
-    `same` * Q(rho) + `opposite` * Q(-rho).
-    """
-    root = np.sqrt(det)
-    angle, complement = np.arctan2(root, -c), np.arctan2(root, c)
-    rise = np.arctan2(c, root)
-    sk, sm = (-1) ** k, (-1) ** m
-    same = a[0] * b[0] + sk * sm * a[1] * b[1]
-    opposite = sm * a[0] * b[1] + sk * a[1] * b[0]
-    if k == 0:
-        tau = 2 * math.pi
-        return _fold(same, opposite, angle / tau, complement / tau, 0.25, rise / tau)
-    if m == 0:
-        height = np.sqrt(vu / (2 * math.pi))
-        near, far = np.sin(0.5 * angle) ** 2, np.sin(0.5 * complement) ** 2
-        return height * _fold(same, opposite, near, far, 0.5, 0.5 * np.sin(rise))
-    size = np.sqrt(vu) * np.sqrt(vv) / (2 * math.pi)
-    even = (root + c * rise) / (2 * math.pi)
-    return _fold(same, opposite, size * _sin_minus(angle), size * _sin_minus(complement), even, 0.25 * c)
-
-
-def _fold(same: Number, opposite: Number, at: Array, mirrored: Array, even: Array, odd: Array) -> Array:
-    """same Q(x) + opposite Q(-x), from Q itself or from its even and odd parts: whichever cancels less."""
-    p, q, plus, minus = (float(x) for x in (same, opposite, same + opposite, same - opposite))
-    direct = np.abs(p) * at + np.abs(q) * mirrored
-    split = np.abs(plus) * even + np.abs(minus) * np.abs(odd)
-    return np.where(direct <= split, p * at + q * mirrored, plus * even + minus * odd)
-
-
-def _sin_minus(x: Array) -> Array:
-    """sin x - x cos x on [0, pi], by its series x^3/3 - x^5/30 + ... where the two cancel."""
-    series = [(-1) ** (k + 1) * 2 * k / math.factorial(2 * k + 1) for k in range(1, 12)]
-    return np.where(x < 1, x**3 * np.polynomial.polynomial.polyval(x * x, series), np.sin(x) - x * np.cos(x))
 
 
 def _gauss_gauss(phi: Nonlinearity, psi: Nonlinearity, c: Array, vu: Array, vv: Array, det: Array) -> Array:
@@ -240,7 +202,11 @@ def _isserlis(p: Sequence[float], q: Sequence[float], c: Array, vu: Array, vv: A
             for m in range(i % 2, min(i, j) + 1, 2):
                 ways = math.comb(i, m) * math.comb(j, m) * math.factorial(m)
                 ways *= odd_factorial(i - m) * odd_factorial(j - m)
-                total = total + a * b * ways * c**m * vu ** ((i - m) // 2) * vv ** ((j - m) // 2)
+                term: Array = a * b * ways
+                for base, exponent in ((c, m), (vu, (i - m) // 2), (vv, (j - m) // 2)):
+                    if exponent:
+                        term = term * base**exponent
+                total += term
     return total
 
 
@@ -298,7 +264,7 @@ def single(phi: Nonlinearity, mean: ArrayLike, var: ArrayLike) -> Array | None:
     >>> float(single(ABS, 0.0, np.pi / 2)), float(single(COS, 0.0, 2.0) * np.e)
     (1.0, 1.0)
     """
-    if phi.arity != 1 or not (phi.family or phi.pieces):
+    if phi.arity != 1 or not (phi.family or phi.pieces) or _beyond(phi):
         return None
     m, v = np.broadcast_arrays(np.asarray(mean, dtype=float), np.asarray(var, dtype=float))
     if not phi.family:
@@ -335,14 +301,16 @@ def _single(phi: Nonlinearity, m: Array, v: Array) -> Array:
             scale = 1 + 2 * rate * v
             moments = _line_moments(len(poly) - 1, m / scale, v / scale)
             return np.exp(-rate * m * m / scale) / np.sqrt(scale) * np.tensordot(poly, moments, 1)
-    k, (plus, minus), alpha, noise = _widened(phi)
+    k, (plus, minus), alpha, noise = quadrants.widened(phi)
     std = np.sqrt(alpha * v + noise)
     z = math.sqrt(alpha) * m / np.where(std == 0, 1.0, std)
     opposite = (-1) ** k * minus
     if k == 0:
-        return _fold(plus, opposite, special.ndtr(z), special.ndtr(-z), 0.5, 0.5 * special.erf(z / math.sqrt(2)))
+        return quadrants.fold(
+            plus, opposite, special.ndtr(z), special.ndtr(-z), 0.5, 0.5 * special.erf(z / math.sqrt(2))
+        )
     even = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi) + 0.5 * z * special.erf(z / math.sqrt(2))
-    return std * _fold(plus, opposite, _relu_mean(z), _relu_mean(-z), even, 0.5 * z)
+    return std * quadrants.fold(plus, opposite, _relu_mean(z), _relu_mean(-z), even, 0.5 * z)
 
 
 def _relu_mean(z: Array) -> Array:

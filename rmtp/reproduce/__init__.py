@@ -2,6 +2,7 @@
 
 from .iterations import ITERATIONS
 from .jacobians import JACOBIANS
+from .kernels import KERNELS
 from .language import LANGUAGE
 from .laws import LAWS
 from .networks import NETWORKS
@@ -10,7 +11,16 @@ from .spectra import SPECTRA
 from .systems import SYSTEMS
 from .table import Claim, Derivation, Row, check, false_alarm_rate, table_text
 
-DERIVATIONS: tuple[Derivation, ...] = (*SPECTRA, *LAWS, *SYSTEMS, *JACOBIANS, *NETWORKS, *ITERATIONS, *LANGUAGE)
+DERIVATIONS: tuple[Derivation, ...] = (
+    *SPECTRA,
+    *LAWS,
+    *SYSTEMS,
+    *JACOBIANS,
+    *NETWORKS,
+    *KERNELS,
+    *ITERATIONS,
+    *LANGUAGE,
+)
 
 __all__ = [
     "DERIVATIONS",

@@ -1,0 +1,1 @@
+"""Kernels of networks: covariances of a program at pairs of inputs."""
