@@ -42,13 +42,17 @@ _SHEET = 1e-9  # Im g / |g| that may be rounding
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """Solutions at points z: unknowns (E, P), the Stieltjes transform per width (D, P), where it converged."""
+    """Solutions at points z: unknowns (E, P), the Stieltjes transform per width (D, P), where it converged.
+
+    Where `fitted`, the coefficients were resolved by panels of the point's own.
+    """
 
     z: np.ndarray
     u: np.ndarray
     g: np.ndarray
     good: np.ndarray
     error: np.ndarray
+    fitted: np.ndarray | None = None
 
 
 class Branch:

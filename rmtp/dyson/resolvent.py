@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,9 @@ from .system import System
 _LEVELS = range(8, 14)
 _CONFIRM = 1e-5  # to which two independent walks must agree
 _COARSE, _FINE = Fit(1e-7), Fit(1e-10)
+_TRIALS = 3  # levels at which points are walked to before they get panels of their own
 _AGREE = 2e-12  # what two resolutions must agree to, relative to g
+_AGREE_INSIDE, _NOISE = 1e-9, 3e-15  # likewise of its imaginary part, down to rounding
 
 
 class Resolvent:
@@ -48,21 +51,17 @@ class Resolvent:
         self._refuse_infinite_diagonals()
         self.finite = self.system.finite
         smooth = all(self.system.rule(c, _LEVELS[0]).finite for c in self.system.components)
-        self.fits = not self.finite and self.system.fits
         # where paths are walked: Gauss nodes of a law reach further than the trapezoid of a coefficient
-        self.level: int | Fit = 0 if self.finite else _COARSE if self.fits else _LEVELS[0] - (2 if smooth else 0)
-        self.fine: int | Fit = _FINE if self.fits else self.level  # what the points met so far needed
+        self.level = 0 if self.finite else _LEVELS[0] - (2 if smooth else 0)
+        self.fine = self.level  # what the points met so far needed
+        self.fits = not self.finite and self.system.fits  # whether points may have panels of their own
+        self.fitted = False  # whether they have: from the first point on that common nodes did not settle
         self._branches: dict[int | Fit, Branch] = {}
         self._anchors: dict[int | Fit, Any] = {}
         self._exact: System | None = None
         self._moments: list[Any] = []
 
     # -- g ----------------------------------------------------------------------------------------
-
-    @property
-    def common(self) -> int:
-        """A resolution with nodes common to all points, enough where poles are not near: off the spectrum."""
-        return _LEVELS[-1] - 2 if isinstance(self.fine, Fit) else self.fine
 
     def branch(self, level: int | Fit | None = None) -> Branch:
         level = self.level if level is None else level
@@ -90,19 +89,28 @@ class Resolvent:
     def solve(self, z: np.ndarray) -> Solved:
         """Solutions at points of the closed upper half plane, at a resolution that no longer matters."""
         z = np.asarray(z, dtype=complex)
+        if self.fitted:
+            return self._panelled(z)
         out = self.branch().at(z, self.anchor())
         if self.finite or not len(z):
             return out
-        return self._confirmed(out) if self.fits else self.settle(out)
+        out = self.settle(out)
+        lost = ~out.good
+        if not self.fits or not lost.any():
+            return out
+        self.fitted, self.fine = True, _LEVELS[-1] - 2
+        made = self._panelled(z[lost])
+        out.u[:, lost], out.g[:, lost], out.good[lost], out.error[lost] = made.u, made.g, made.good, made.error
+        return replace(out, fitted=lost)
 
-    def _confirmed(self, out: Solved) -> Solved:
+    def _panelled(self, z: np.ndarray) -> Solved:
         """Solutions with panels fitted to every point, where a second walk with finer panels arrives at the same."""
-        again = self.branch(_FINE).at(out.z, self.anchor(_FINE))
-        now = self.mean_of(again.g)
-        change = np.abs(now - self.mean_of(out.g))
+        one, two = (self.branch(fit).at(z, self.anchor(fit)) for fit in (_COARSE, _FINE))
+        now = self.mean_of(two.g)
+        change = np.abs(now - self.mean_of(one.g))
         with np.errstate(all="ignore"):
-            good = out.good & again.good & (change <= _CONFIRM * np.abs(now))
-        return Solved(out.z, again.u, again.g, good, again.error + change)
+            good = one.good & two.good & (change <= _CONFIRM * np.abs(now))
+        return Solved(z, two.u, two.g, good, two.error + change, np.ones(z.shape, dtype=bool))
 
     def settle(self, out: Solved) -> Solved:
         """Solutions at resolutions that no longer matter, point by point.
@@ -111,11 +119,11 @@ class Resolvent:
         edge a coarse rule is a law with bands and gaps of its own, whose branch a finer rule would follow to a wrong root.
         """
         u, all_g, good, error = (np.array(x) for x in (out.u, out.g, out.good, out.error))
-        first, size = self.level, len(out.z)
-        assert isinstance(first, int)
-        at_level = np.full(size, first)
+        size = len(out.z)
+        at_level = np.full(size, self.level)
         confirmed = np.zeros(size, dtype=bool)
-        for level in range(first + 1, _LEVELS[-1]):
+        last = self.level + _TRIALS if self.fits else _LEVELS[-1]
+        for level in range(self.level + 1, last):
             open_ = np.flatnonzero(~confirmed)
             if not len(open_):
                 break
@@ -127,7 +135,7 @@ class Resolvent:
             confirmed[open_] = agree
         good &= confirmed
         settled = np.zeros(size, dtype=bool)
-        for level in range(first + 1, _LEVELS[-1] + 1):
+        for level in range(self.level + 1, _LEVELS[-1] + 1):
             finer = self.branch(level)
             open_ = np.flatnonzero(good & ~settled & (at_level < level))
             for block in np.array_split(open_, max(1, -(-len(open_) // finer.chunk))):
@@ -142,24 +150,31 @@ class Resolvent:
                 error[block[kept]] = (done.error + change)[kept]
                 good[block] = kept
                 close = change <= np.maximum(_AGREE * np.abs(before), 4 * done.error)
+                if self.fits:
+                    close &= _still(self.mean_of(done.g), before)
                 settled[block] = close & kept
                 if (kept & ~close).any():
-                    self.fine = max(self.common, min(level, _LEVELS[-1] - 2))
+                    self.fine = max(self.fine, min(level, _LEVELS[-1] - 2))
+        if self.fits:
+            good &= settled
         return Solved(out.z, u, all_g, good, error)
 
     def mean_of(self, g: np.ndarray) -> np.ndarray:
         """The normalised trace from the traces on the widths."""
         return np.asarray(self.system.mean(list(g)))
 
+    def rule_of(self, out: Solved, k: int) -> Branch:
+        """The branch of the resolution at which a point was solved."""
+        return self.branch(self.fine if out.fitted is None or not out.fitted[k] else _FINE)
+
     def slope(self, out: Solved) -> np.ndarray:
         """dg/dz at solved points."""
-        branch = self.branch(self.fine)
-        made = branch.evaluate(out.u, out.z, 0 * out.z)
-        rate = branch.step(made, list(made.by_z))
-        total = []
-        for own, by_u in zip(made.g_by_z, made.g_by_u, strict=True):
-            total.append(own + sum((x * rate[k] for k, x in by_u.items()), np.zeros(out.z.shape)))
-        return self.mean_of(np.array(total))
+        rate = np.zeros((len(out.g), len(out.z)), dtype=complex)
+        fitted = np.zeros(out.z.shape, dtype=bool) if out.fitted is None else out.fitted
+        for which in (np.flatnonzero(~fitted), np.flatnonzero(fitted)):
+            if len(which):
+                rate[:, which] = _slopes(self.rule_of(out, which[0]), out.u[:, which], out.z[which])
+        return self.mean_of(rate)
 
     def _refuse_infinite_diagonals(self) -> None:
         for c in self.system.components:
@@ -221,6 +236,20 @@ class Resolvent:
             except NotExact:
                 return None
         return self._exact
+
+
+def _still(now: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Whether the imaginary part stands still by itself: next to an atom all that shows of the density."""
+    return np.abs(now.imag - before.imag) <= np.maximum(_AGREE_INSIDE * np.abs(now.imag), _NOISE * np.abs(now))
+
+
+def _slopes(branch: Branch, u: np.ndarray, z: np.ndarray) -> np.ndarray:
+    made = branch.evaluate(u, z, 0 * z)
+    rate = branch.step(made, list(made.by_z))
+    total = []
+    for own, by_u in zip(made.g_by_z, made.g_by_u, strict=True):
+        total.append(own + sum((x * rate[k] for k, x in by_u.items()), np.zeros(z.shape)))
+    return np.array(total)
 
 
 def program_of(expression: Expression, options: Options) -> tuple[LinearProgram, Coefficients]:

@@ -80,7 +80,7 @@ class _Terms:
         self, u: np.ndarray, z: np.ndarray, probes: Sequence[tuple[int, int]]
     ) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]:
         """Q of shape (P, K, K), and per probe (coefficient, outer unknown): G0 (P,), row (P, K), column (P, K)."""
-        made = self.own.branch(self.own.common).evaluate(u, z, 0 * z, slopes=False)
+        made = self.own.branch(self.own.fine).evaluate(u, z, 0 * z, slopes=False)
         terms = self.program.rank_ones
         inputs: list[tuple[int, Linear]] = [(t.v, t.input) for t in terms]
         sources = list(self.sources)
@@ -93,8 +93,8 @@ class _Terms:
             rows = [r for r, (v, _, _) in enumerate(c.rows) if any(v in s for s in sources)]
             if not rows:
                 continue
-            _, solved = self.system.solutions(c, made.theta, z, 0 * z, self.own.common, DOUBLE, rows=rows)
-            rule = self.system.rule(c, self.own.common).floats()
+            _, solved = self.system.solutions(c, made.theta, z, 0 * z, self.own.fine, DOUBLE, rows=rows)
+            rule = self.system.rule(c, self.own.fine).floats()
             for col, source in enumerate(sources):
                 for v, poly in source.items():
                     if v not in solved:

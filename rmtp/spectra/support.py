@@ -155,7 +155,7 @@ def _edges(axis: Axis, zero: Zero, brackets: list[tuple[float, float]]) -> list[
 def _fold(axis: Axis, outside: float, inside: float) -> float | None:
     """Newton's method for F(u, x) = 0, J(u, x) v = 0, |v| = 1 over the reals, with derivatives by complex steps."""
     _, _, known, out = axis.look(np.array([inside]))
-    branch = axis.resolvent.branch(axis.resolvent.fine)
+    branch = axis.resolvent.rule_of(out, 0)
     if not known[0] or not branch.size:
         return None
     size = branch.size
