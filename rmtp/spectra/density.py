@@ -178,8 +178,9 @@ def build(
 
 
 def _strange(edge: Edge) -> bool:
-    """Edges at 0 that continuous coefficients make: hard with logarithms, or falling faster than any power."""
-    return edge.exponent < 0 or not np.isfinite(edge.exponent)
+    """Edges at 0 that continuous coefficients make: hard, or with the density of the coefficients, and with logarithms; or
+    falling faster than any power. Soft edges that happen to lie at 0 have none."""
+    return edge.exponent != 0.5
 
 
 def _power_law(small: Stub, rho: float, right: bool) -> Panel:

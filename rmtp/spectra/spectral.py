@@ -99,7 +99,7 @@ class SpectralLaw(Law):
 
         def stub(i: Interval, right: bool) -> Stub:
             edge = i.left if right else i.right
-            reach = (_REACH if edge.exponent < 0 else _FADING) * (i.right.x - i.left.x)
+            reach = (_REACH if np.isfinite(edge.exponent) else _FADING) * (i.right.x - i.left.x)
             t, w = np.polynomial.legendre.leggauss(32)
             z = reach * np.exp(1j * np.pi * (t + 1) / 2)
             g = self.resolvent.mean_of(self.resolvent.solve(z).g)
