@@ -29,6 +29,7 @@ _NOISE = (
 _LEAP = 0.4  # largest relative change from the last height to the axis
 _DROP = 1e-6  # by which the height falls at most between two attempts to land
 _SMALLEST_STEP = 1e-7
+_SMALLEST_FITTED = 1e-4  # with panels of its own a point has no bands to be followed between
 _SINGULAR = 0.15  # the power of the height from which an unknown counts as singular below
 _CHUNK = 1 << 18  # points times nodes that are held at once
 _PANELS = 1 << 10  # nodes of fitted panels, about
@@ -69,6 +70,7 @@ class Branch:
 
     def __init__(self, system: System, level: int | Fit, care: float = 1.0) -> None:
         self.system, self.level, self.care = system, level, care
+        self.smallest = _SMALLEST_STEP if isinstance(level, int) else _SMALLEST_FITTED
         self.size = len(system.pairs)
         opposite = [(b, a) for a, b in system.pairs]
         self.paired = np.array([p in system.number for p in opposite], dtype=bool)
@@ -271,7 +273,7 @@ class Branch:
             step[taken] *= np.where(first[good] < 0.02, 2.0, 1.0)
             failed = which[~good]
             step[failed] *= 0.4
-            alive[failed[step[failed] < _SMALLEST_STEP]] = False
+            alive[failed[step[failed] < self.smallest]] = False
 
     def _physical(self, made: Evaluation | None) -> np.ndarray:
         """Whether every trace is that of a measure, Im g <= 0 up to rounding: next to an edge the sheets lie close together."""

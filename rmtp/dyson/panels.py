@@ -25,6 +25,10 @@ _NOISE = 2e-14
 _TAIL = 3  # the last coefficients of a series, by which it is judged
 _WIDEST = 2.5
 _DEEPEST = 38  # halvings; then nodes are apart by some ten units of rounding
+_SHALLOW, _WIDE = (
+    3,
+    3,
+)  # so often a point may halve this many times as many panels as there are coarsest ones, then as many
 _MOST = 1 << 16  # panels kept for reuse
 _T, _W = np.polynomial.legendre.leggauss(_ORDER)
 _DEGREES = np.arange(_ORDER - _TAIL, _ORDER)
@@ -168,9 +172,11 @@ def fitted(
         relative = np.maximum(fit.tolerance, _NOISE / (table.high - table.low)[panels])
         for tail, own, whole in zip(tails, mass, size, strict=True):
             bad |= ~(tail <= relative * own + _ROUNDING * whole[owner])
-        if depth == _DEEPEST:
-            lost[owner[bad]] = True
-            bad[:] = False
+        # a pole is met by one panel or two of a size: many mean that no digits of the integrand are left to resolve
+        open_ = np.bincount(owner[bad], minlength=points)
+        most = 0 if depth == _DEEPEST else len(table.roots) * (_WIDE if depth <= _SHALLOW else 1)
+        lost |= open_ > most
+        bad &= ~lost[owner]
         kept = ~bad
         done.append((owner[kept], weights[kept], {v: {w: x[kept] for w, x in row.items()} for v, row in made.items()}))
         if not bad.any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..printing import handle_text
 from ..program import Program, lower
 from ..sweeps import sweep_shape
 from ..theorem import MasterTheorem
-from .coefficients import Coefficients
+from .coefficients import RANGE, Coefficients
 from .continuation import Branch, Solved
 from .copies import behind
 from .couplings import finite, law_nodes
@@ -29,6 +30,7 @@ from .system import System
 _LEVELS = range(8, 14)
 _CONFIRM = 1e-5  # to which two independent walks must agree
 _COARSE, _FINE = Fit(1e-7), Fit(1e-10)
+_FALLING = 0.9
 _TRIALS = 3  # levels at which points are walked to before they get panels of their own
 _AGREE = 2e-12  # what two resolutions must agree to, relative to g
 _AGREE_INSIDE, _NOISE = 1e-9, 3e-15  # likewise of its imaginary part, down to rounding
@@ -105,12 +107,16 @@ class Resolvent:
 
     def _panelled(self, z: np.ndarray) -> Solved:
         """Solutions with panels fitted to every point, where a second walk with finer panels arrives at the same."""
-        one, two = (self.branch(fit).at(z, self.anchor(fit)) for fit in (_COARSE, _FINE))
-        now = self.mean_of(two.g)
-        change = np.abs(now - self.mean_of(one.g))
-        with np.errstate(all="ignore"):
-            good = one.good & two.good & (change <= _CONFIRM * np.abs(now))
-        return Solved(z, two.u, two.g, good, two.error + change, np.ones(z.shape, dtype=bool))
+        one = self.branch(_COARSE).at(z, self.anchor(_COARSE))
+        u, g, good, error = (np.array(x) for x in (one.u, one.g, one.good, one.error))
+        kept = np.flatnonzero(good)
+        if len(kept):
+            two = self.branch(_FINE).at(z[kept], self.anchor(_FINE))
+            change = np.abs(self.mean_of(two.g) - self.mean_of(one.g[:, kept]))
+            u[:, kept], g[:, kept], error[kept] = two.u, two.g, two.error + change
+            with np.errstate(all="ignore"):
+                good[kept] = two.good & (change <= _CONFIRM * np.abs(self.mean_of(two.g)))
+        return Solved(z, u, g, good, error, np.ones(z.shape, dtype=bool))
 
     def settle(self, out: Solved) -> Solved:
         """Solutions at resolutions that no longer matter, point by point.
@@ -185,6 +191,17 @@ class Resolvent:
                         where=f"diag({handle_text(self.system.program.coefficients[k])}) in {self.expression!r}",
                         remedy="a vector that stays away from 0, or a ridge: x / (x**2 + lam)",
                     )
+
+    @cached_property
+    def grounded(self) -> bool:
+        """Whether a coefficient has mass down to 0 at an end of its range: there its extreme values go on falling."""
+        ends = np.array([-RANGE, 1 - RANGE, RANGE - 1, RANGE])
+        tables = [t for c in self.system.components if (t := self.system.table(c)) is not None] if self.fits else []
+        for values in (v for t in tables for line in t.lines for v in line.values(ends).values()):
+            low, lower, upper, high = np.abs(values)
+            if low < _FALLING * lower or high < _FALLING * upper:
+                return True
+        return False
 
     @property
     def unbounded(self) -> bool:

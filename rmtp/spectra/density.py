@@ -147,7 +147,15 @@ def build(
             else:
                 qb = max(qb, _SMOOTH)
                 span = (0.0, 1 - float(special.betaincinv(qb, qa, small.reach / (b - a))))
-            done.append(_power_law(small, float(density(np.array([small.reach if right else -small.reach]))[0]), right))
+            rho = float(density(np.array([small.reach if right else -small.reach]))[0])
+            exponent = (i.left if right else i.right).exponent
+            most = 1.0 if exponent > 10 else 2 / (1 + exponent)
+            if not small.mass <= most * rho * small.reach:
+                raise NotConverged(
+                    f"the mass next to 0 is {small.mass:.3g}, more than the density there lets expect",
+                    remedy="stieltjes(z) off the real axis is still right; report the expression",
+                )
+            done.append(_power_law(small, rho, right))
         jobs.append((a, b, qa, qb, span, 0, 0))
     while jobs:
         made = _tried(jobs, density)
