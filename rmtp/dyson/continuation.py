@@ -29,7 +29,8 @@ _NOISE = (
 _LEAP = 0.4  # largest relative change from the last height to the axis
 _DROP = 1e-6  # by which the height falls at most between two attempts to land
 _SMALLEST_STEP = 1e-7
-_SMALLEST_FITTED = 1e-4  # with panels of its own a point has no bands to be followed between
+_SLOWEST = 0.98  # of the height, to which it falls in the shortest step
+_SMALLEST_FITTED, _SLOWEST_FITTED = 1e-4, 0.7  # with panels of its own a point has no bands to pass between
 _SINGULAR = 0.15  # the power of the height from which an unknown counts as singular below
 _CHUNK = 1 << 18  # points times nodes that are held at once
 _PANELS = 1 << 10  # nodes of fitted panels, about
@@ -70,7 +71,8 @@ class Branch:
 
     def __init__(self, system: System, level: int | Fit, care: float = 1.0) -> None:
         self.system, self.level, self.care = system, level, care
-        self.smallest = _SMALLEST_STEP if isinstance(level, int) else _SMALLEST_FITTED
+        fitted = isinstance(level, Fit)
+        self.smallest, self.slowest = (_SMALLEST_FITTED, _SLOWEST_FITTED) if fitted else (_SMALLEST_STEP, _SLOWEST)
         self.size = len(system.pairs)
         opposite = [(b, a) for a, b in system.pairs]
         self.paired = np.array([p in system.number for p in opposite], dtype=bool)
@@ -433,7 +435,7 @@ class Branch:
             u[:, rest[ok]], z[rest[ok]] = moved[:, ok], then[ok]
             factor[rest] = np.where(ok, np.maximum(factor[rest] ** 1.3, _DROP), factor[rest] ** 0.5)
             tiny = (z[rest].imag < 1e-280) | (z[rest].imag < 1e-15 * np.maximum(np.abs(x[rest]), 1e-290))
-            alive[rest[tiny | (factor[rest] > 0.98)]] = False
+            alive[rest[tiny | (factor[rest] > self.slowest)]] = False
 
 
 def _power_step(
