@@ -339,6 +339,8 @@ class _Point:
             return found, {}
         if not sampling or self.sizes is None:
             answers = dict(zip(handles, limit(list(handles.values()), **self.options), strict=True))
+            if any(np.ndim(e.value) for e in answers.values()):
+                raise BadParameter("a program with swept parameters", remedy="grid= with the values, one point each")
             return found | answers, {}
         finite = verify(list(handles.values()), self.widths, self.trials, self.rng, **self.options)
         checked = dict(zip(handles, finite, strict=True))

@@ -200,7 +200,7 @@ def _turned(rows: Sequence[Row], again: Again) -> Iterator[str]:
 
 def _offsets(rows: Sequence[Row]) -> Iterator[str]:
     pairs = _pairs(rows)
-    if len(rows) < 2:
+    if len(rows) < 2 or len({c for _, c in pairs}) < 2:  # one value, again and again: a factor says as much
         return
     gaps = [e - c if _exact(e, c) else float(e) - float(c) for e, c in pairs]
     best = gaps[int(np.argmin([float(row.engine.error) for row in rows]))]

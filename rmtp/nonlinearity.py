@@ -159,7 +159,7 @@ def checked_number(value: Any, what: str, *, finite: bool = True) -> Number:
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
-        raise BadParameter(f"{what} is {value!r}, not a real number.") from error
+        raise BadParameter(f"{what} is {value!r}, not a real number", remedy="one finite number") from error
     if math.isnan(number) or (finite and math.isinf(number)):
         raise BadParameter(f"{what} is {value!r}.", remedy="pass a finite real number")
     return number

@@ -10,7 +10,7 @@ import numpy as np
 from .errors import RmtpError, UnsupportedOperation
 from .grids import numeric, place, short_value
 from .plotiterations import plot_phases
-from .plots import MARKERS, PALETTE, drawing
+from .plots import MARKERS, PALETTE, drawing, integer_axis
 
 FINE = 161  # points of a formula's curve
 LINES = 7  # more curves than that are a map
@@ -45,6 +45,8 @@ def plot_check(check: Any, ax: Any = None) -> Any:
             for k, (label, rows) in enumerate(series.items()):
                 _curve(axes, check, name, label, sorted(rows, key=lambda r: r.parameters[name]), k)
             axes.set_xlabel(name)
+            if _counts(check.rows, name):
+                integer_axis(axes)
         _marks(axes, check.rows, name)
         axes.set_ylabel("limit of the average")
         total, off = len(check.rows), len(check.departures)

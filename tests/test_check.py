@@ -327,6 +327,13 @@ def test_bad_options(options):
     assert caught.value.remedy
 
 
+@pytest.mark.parametrize("widths", [None, (10, 20)])
+def test_a_program_that_is_a_sweep_itself_is_refused(widths):
+    swept = np.mean((rmtp.parameter([1, 2]) * rmtp.Normal(rmtp.Dim("n"))) ** 2)
+    with pytest.raises(E.BadParameter, match="swept"):
+        rmtp.check(1, swept, widths=widths, trials=3)
+
+
 def test_errors_of_the_users_program_pass_through_with_the_point():
     def broken(rho):
         raise KeyError("typo")

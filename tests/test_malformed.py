@@ -533,8 +533,8 @@ def test_bad_values_are_refused_by_errors_of_rmtp(slot):
         except RmtpError as error:
             if kind in FINE.get(slot, ()):
                 wrong.append(f"{kind} is refused: {error}")
-            elif not error.problem:
-                wrong.append(f"{kind}: no message")
+            elif not error.problem or not error.remedy:
+                wrong.append(f"{kind}: no remedy: {error}")
             continue
         except Exception as error:
             wrong.append(f"{kind} raises {type(error).__name__}: {error}")

@@ -176,7 +176,9 @@ class KernelFunction:
             for j in range(0, len(other), _BLOCK)
             if second is not None or j >= i
         ]
-        store = Memory() if out is None else Files(out, self.wanted, len(starts), self._fingerprint(first, other))
+        points = len(first), len(other)
+        key = b"" if out is None else self._fingerprint(first, other)
+        store = Memory() if out is None else Files(out, self.wanted, len(starts), key, points)
         todo = [k for k in range(len(starts)) if not store.done(k)]
         parts = ((k, first[starts[k][0] :][:_BLOCK], other[starts[k][1] :][:_BLOCK]) for k in todo)
         for k, (value, error) in progress(self._run(parts, executor, second is None, starts), "kernel", len(todo)):

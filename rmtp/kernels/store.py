@@ -47,6 +47,8 @@ class Files(Memory):
     blocks : int
     fingerprint : bytes
         Of data and network: files of another run are refused, not mixed.
+    points : (int, int)
+        Rows and columns of the kernel.
 
     Raises
     ------
@@ -54,7 +56,9 @@ class Files(Memory):
         If the files there belong to another computation.
     """
 
-    def __init__(self, path: str | Path, names: Sequence[str], blocks: int, fingerprint: bytes) -> None:
+    def __init__(
+        self, path: str | Path, names: Sequence[str], blocks: int, fingerprint: bytes, points: tuple[int, int]
+    ) -> None:
         super().__init__()
         if not isinstance(path, str | os.PathLike):
             raise BadParameter(f"out={path!r}", remedy='the name of a file, as in "k.npy"')
@@ -74,7 +78,7 @@ class Files(Memory):
             if all(p.exists() for p in self.paths.values()):
                 self.errors = np.frombuffer(found[len(self.key) :]).copy()
                 self.error = float(np.max(self.errors, initial=0.0, where=np.isfinite(self.errors)))
-                self.arrays = {name: np.load(p, mmap_mode="r+") for name, p in self.paths.items()}
+                self.arrays = {name: _opened(p, points) for name, p in self.paths.items()}
         elif any(p.exists() for p in self.paths.values()):
             raise BadParameter(
                 f"{', '.join(map(str, self.paths.values()))} exists", remedy="another file name, or remove the file"
@@ -96,3 +100,15 @@ class Files(Memory):
                 flush()
         self.errors[number] = error
         replace_file(self.mark, self.key + self.errors.tobytes())
+
+
+def _opened(path: Path, points: tuple[int, int]) -> np.ndarray:
+    try:
+        array = np.load(path, mmap_mode="r+")
+        if array.dtype != np.float64 or array.shape[-2:] != points:
+            raise ValueError(f"it holds {array.dtype} of shape {array.shape}")
+    except (ValueError, OSError, EOFError, SyntaxError) as error:
+        raise BadParameter(
+            f"{path} is damaged: {error}", remedy="remove it and the .progress file beside it, or another file name"
+        ) from None
+    return array

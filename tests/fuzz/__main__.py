@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from . import algorithms, networks, programs, spectra
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kind", choices=[*KINDS, "all"], default="all")
     given = parser.parse_args(arguments)
     kinds = list(KINDS) if given.kind == "all" else [given.kind]
-    tally = fuzz(kinds, given.seed, given.minutes, given.cases)
+    tally = fuzz(kinds, given.seed, given.minutes, given.cases, partial(print, flush=True))
     print(tally)
     return 1 if tally.failures else 0
 

@@ -11,10 +11,10 @@ import rmtp
 from .cases import Case, Comparison, Line, pick
 
 FIXED = (
-    "from rmtp.networks import dense, layer_norm, verify_kernels",
+    "from rmtp.networks import conv, dense, layer_norm, verify_kernels",
     'n = rmtp.Dim("n")',
     'W = rmtp.Gaussian(n, n, std={std}, name="W")',
-    "X = np.random.default_rng({seed}).standard_normal((4, 3))",
+    "X = np.random.default_rng({seed}).standard_normal({shape})",
     "def net(x):",
 )
 FUNCTIONS = (
@@ -32,17 +32,21 @@ CLOSE = 1e-7  # relative to the largest entry: kernels are asked to 1e-8 or bett
 def case(seed: int) -> Case:
     """One to four layers, some residual, some with one matrix used twice, some normalised."""
     rng = np.random.default_rng([seed, 3])
-    lines = [Line(f"h0 = dense(x, n, {pick(rng, ('1', '1.5'))}, {pick(rng, ('0', '0.5'))})")]
-    for k in range(1, int(rng.integers(1, 5)) + 1):
+    positions = rng.random() < 0.3  # a convolutional network
+    layer = "conv({}, n, 3, {}, {})" if positions else "dense({}, n, {}, {})"
+    lines = [Line("h0 = " + layer.format("x", pick(rng, ("1", "1.5")), pick(rng, ("0", "0.5"))))]
+    for k in range(1, int(rng.integers(1, 4 if positions else 5)) + 1):
         before = f"h{k - 1}"
         active = pick(rng, FUNCTIONS).format(before)
-        product = pick(rng, (f"dense({active}, n)", f"dense({active}, n, 1.2, 0.3)", f"W @ {active}", f"W @ {active}"))
+        fresh = (layer.format(active, 1, 0), layer.format(active, 1.2, 0.3))
+        product = pick(rng, (*fresh, f"W @ {active}", f"W @ {active}"))
         simpler = [f"h{k} = {before}", f"h{k} = {product}"]
         text = pick(rng, (product, product, f"{before} + {product}", f"layer_norm({product})"))
         lines.append(Line(f"h{k} = {text}", tuple(s for s in simpler if s != f"h{k} = {text}")))
         last = f"h{k}"
     closing = (f"    return rmtp.readout({pick(rng, FUNCTIONS).format(last)})",)
-    fixed = tuple(f.format(seed=seed % 1000, std=pick(rng, ("1", "1.25"))) for f in FIXED)
+    std = pick(rng, ("1", "1.25"))
+    fixed = tuple(f.format(seed=seed % 1000, std=std, shape="(4, 3, 2)" if positions else "(4, 3)") for f in FIXED)
     return Case("networks", fixed, tuple(lines), closing, "    ", seed)
 
 
