@@ -1,6 +1,6 @@
 """Sample covariances of continuous populations, down to populations with mass at 0, against Silverstein's equation.
 
-W D W.T of ratio c = rows / cols has z = 1/g + E[D/(1 - c D g)] (Silverstein 1995, with 1/cols in place of 1/rows), a closed form
+W D W.T of ratio c = rows / cols has z = 1/g + E[D/(1 - c D g)] (Silverstein 1995, 1/cols in place of 1/rows), a closed form
 for all populations here but one: no code of the package enters the oracle.
 """
 
