@@ -69,6 +69,7 @@ ORDER = [
         "kernels.gaps",
         "kernels.run",
         "kernels.careful",
+        "kernels.duals",
         "kernels.tangent",
         "kernels.gia",
         "kernels.entrywise",
