@@ -84,6 +84,7 @@ ORDER = [
         "kernels.gaps",
         "kernels.run",
         "kernels.careful",
+        "kernels.duals",
         "kernels.tangent",
         "kernels.gia",
         "kernels.entrywise",
