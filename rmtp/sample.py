@@ -22,6 +22,7 @@ from .instructions import (
     Average,
     Combine,
     ConstantSource,
+    FreshSource,
     IIDSource,
     Init,
     Input,
@@ -209,6 +210,8 @@ def draw(source: Source, width: int, rng: np.random.Generator, entries: str | No
         case NormalGroup(dim=dim, mean=mean, cov=cov):
             normals = rng.standard_normal((dim.size(width), len(mean)))
             return np.asarray(mean, dtype=float) + normals @ covariance_root(np.array(cov, dtype=float)).T
+        case FreshSource(dim=dim, law=law, size=size):
+            return law.draw(rng, (dim.size(width), size))
         case IIDSource(dim=dim, law=law):
             return law.draw(rng, dim.size(width))
         case ConstantSource(dim=dim, value=value):

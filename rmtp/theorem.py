@@ -40,6 +40,7 @@ from .instructions import (
     Average,
     Combine,
     ConstantSource,
+    FreshSource,
     IIDSource,
     Init,
     Input,
@@ -198,6 +199,8 @@ class MasterTheorem:
                 if index is None:
                     return Along.of([self._gaussian(source, i) for i in range(len(mean))], (len(mean),))
                 return self._gaussian(source, index)
+            case FreshSource(members=members):
+                return Along.of([self.z_init(member, None) for member in members], (len(members),))
             case IIDSource(law=law):
                 match law.components:
                     case (Atom(value),):

@@ -40,7 +40,7 @@ ORDER = [
         "zlaw",
         "uses",
     ),
-    *("dyson.coefficients", "dyson.elimination", "dyson.couplings", "dyson.system"),
+    *("dyson.coefficients", "dyson.panels", "dyson.elimination", "dyson.couplings", "dyson.system"),
     *("dyson.closure", "dyson.continuation", "dyson.series", "dyson.implicit", "theorem", "limit", "memory"),
     *(
         "solving",
@@ -68,7 +68,7 @@ ORDER = [
         "spectra.build",
     ),
     *("backprop", "networks.layers", "networks.network", "networks.norms", "networks.recurrent"),
-    *("networks.attention", "networks.graphs", "networks.architectures", "networks.evaluate"),
+    *("networks.attention", "networks.graphs", "networks.masks", "networks.architectures", "networks.evaluate"),
     *(
         "kernels",
         "kernels.plan",
@@ -84,6 +84,7 @@ ORDER = [
         "kernels.gaps",
         "kernels.run",
         "kernels.careful",
+        "kernels.duals",
         "kernels.tangent",
         "kernels.gia",
         "kernels.entrywise",

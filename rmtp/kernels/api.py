@@ -19,6 +19,7 @@ from ..progress import progress
 from .careful import listed
 from .entrywise import entrywise
 from .gia import GIAReport, check
+from .lines import fresh_sources
 from .places import Batch
 from .run import Ready, prepare, single_moments, single_outputs, tile
 from .store import Files, Memory
@@ -136,7 +137,8 @@ class KernelFunction:
                 )
         return first, second
 
-    def _bias(self, name: str) -> np.ndarray:
+    def bias(self, name: str) -> np.ndarray:
+        """What the output bias adds to a kernel."""
         variance = self.traced.bias_variance
         return np.asarray(variance if name == "nngp" else bias_metric(variance, self.parametrization), dtype=float)
 
@@ -146,7 +148,7 @@ class KernelFunction:
         )
         out = {}
         for name, e in found.items():
-            value = np.asarray(e.value, dtype=float) + self._bias(name)[..., None, None]
+            value = np.asarray(e.value, dtype=float) + self.bias(name)[..., None, None]
             relative = float(np.max(np.asarray(e.error, dtype=float) / np.maximum(np.abs(value), 1e-300)))
             out[name] = Kernel.of(value, relative, e.method)
         return out
@@ -154,13 +156,13 @@ class KernelFunction:
     def _equal(self, x: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
         assert self.singles is not None and self.pairs is not None
         found, error = on_equal(self.pairs, self.singles, x)
-        return {name: v + self._bias(name)[..., None] for name, v in found.items()}, error
+        return {name: v + self.bias(name)[..., None] for name, v in found.items()}, error
 
     def block(self, first: np.ndarray, second: np.ndarray | None) -> tuple[dict[str, np.ndarray], float]:
         """The kernels of two batches, tile by tile in this thread's pool of threads, and their error."""
         assert self.singles is not None and self.pairs is not None
         found, error = on_batches(self.pairs, self.singles, first, second)
-        return {name: v + self._bias(name)[..., None, None] for name, v in found.items()}, error
+        return {name: v + self.bias(name)[..., None, None] for name, v in found.items()}, error
 
     def _blocks(
         self, first: np.ndarray, second: np.ndarray | None, executor: Executor | None, out: str | Path | None
@@ -335,8 +337,22 @@ def on_batches(
                 store.put(0, name, shape, cols, rows, np.swapaxes(value, -1, -2))
     same, lost = on_equal(pairs, singles, first)
     for name, kernel in store.arrays.items():
-        _put_equal(kernel, same[name], first, first if second is None else second)
+        put_same(pairs, kernel, same[name], first, second)
     return store.arrays, max(error, lost)
+
+
+def put_same(pairs: Ready, kernel: np.ndarray, same: np.ndarray, first: np.ndarray, second: np.ndarray | None) -> None:
+    """The values of inputs with themselves, where they belong: at equal inputs, or, with masks, on the diagonal."""
+    if not _is_fresh(pairs):
+        _put_equal(kernel, same, first, first if second is None else second)
+    elif second is None:
+        index = np.arange(len(first))
+        kernel[..., index, index] = same
+
+
+def _is_fresh(pairs: Ready) -> bool:
+    """Whether something is drawn anew for every input: then equal inputs in other places are other inputs."""
+    return bool(fresh_sources(pairs.plan.program.lines))
 
 
 def _mirrored(tile: np.ndarray) -> np.ndarray:
@@ -383,7 +399,8 @@ def _careful_tile(ready: Ready, left: Batch, right: Batch, mirrored: bool) -> tu
     i, j = np.nonzero(np.triu(doubtful, 1) if mirrored else doubtful)
     rows, cols = (np.array([(row + 0.0).tobytes() for row in side.x], dtype=object) for side in (left, right))
     differ = rows[i] != cols[j]  # equal ones get the diagonal's values
-    i, j = i[differ], j[differ]
+    if not _is_fresh(ready):
+        i, j = i[differ], j[differ]
     if not len(i):
         return found, 0.0
     again, error = listed(ready, left.part(i), right.part(j))

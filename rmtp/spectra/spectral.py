@@ -99,7 +99,7 @@ class SpectralLaw(Law):
 
         def stub(i: Interval, right: bool) -> Stub:
             edge = i.left if right else i.right
-            reach = (_REACH if edge.exponent < 0 else _FADING) * (i.right.x - i.left.x)
+            reach = (_REACH if edge.exponent <= 0 else _FADING) * (i.right.x - i.left.x)
             t, w = np.polynomial.legendre.leggauss(32)
             z = reach * np.exp(1j * np.pi * (t + 1) / 2)
             g = self.resolvent.mean_of(self.resolvent.solve(z).g)
@@ -134,8 +134,9 @@ class SpectralLaw(Law):
     def _at_once(self, x: np.ndarray) -> np.ndarray:
         if not self.resolvent.system.program.uses:
             return np.full(x.shape, np.nan)
-        g, inside, known, out = Axis(self.resolvent).look(x)
-        sure = known & (out.error <= _SURE * np.abs(g))
+        axis = Axis(self.resolvent)
+        g, inside, known, out = axis.look(x)
+        sure = known & (out.error <= _SURE * np.abs(g)) & ~axis.drowned(x, g)
         return np.where(sure, np.where(inside, -g.imag / np.pi, 0.0), np.nan)
 
     def stieltjes(self, z: Any, dps: int | None = None) -> Any:
