@@ -81,6 +81,7 @@ class Tally:
     unconfirmed: dict[tuple[str, str], int] = field(default_factory=dict)
     failures: list[tuple[Case, Comparison, str]] = field(default_factory=list)
     slow: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)  # of refusals: a refusal may be an error, too
 
     def add(self, table: dict[Any, int], key: Any) -> None:
         table[key] = table.get(key, 0) + 1
@@ -94,6 +95,9 @@ class Tally:
         total = ", ".join(f"{count} {kind}" for kind, count in self.cases.items())
         slow = sum(self.slow.values())
         lines.append(f"cases: {total}; given up for time: {slow}; disagreements: {len(self.failures)}")
+        lines += [
+            f"refused {count} times: {why}" for why, count in sorted(self.reasons.items(), key=lambda t: -t[1])[:12]
+        ]
         return "\n".join(lines)
 
 
@@ -156,8 +160,9 @@ def judge(case: Case, comparisons: Sequence[Comparison], tally: Tally) -> Iterat
                 if again is None:
                     tally.add(tally.unconfirmed, key)
                     found = None
-        except RmtpError:
+        except RmtpError as error:
             tally.add(tally.refused, key)
+            tally.add(tally.reasons, f"{case.kind}, {comparison.name}: {type(error).__name__}: {error.problem[:60]}")
             continue
         tally.add(tally.compared, key)
         if found is not None:
