@@ -128,7 +128,9 @@ class Grid:
         a, b = self.left.channels(k), self.right.channels(m)
         if len(i) > max(a.shape[2], b.shape[2]):  # most pairs of positions: one product of everything
             first, second = np.ascontiguousarray(a.transpose(0, 2, 1)), np.ascontiguousarray(b)
-            whole = first[:, None] @ second[None]  # (input, input', position, position'), by products that stay in one thread
+            whole = (
+                first[:, None] @ second[None]
+            )  # (input, input', position, position'), by products that stay in one thread
             return np.ascontiguousarray(whole.transpose(2, 3, 0, 1))[i, j]
         return self.left.vectors(k, i) @ self.right.vectors(m, j).transpose(0, 2, 1)
 
