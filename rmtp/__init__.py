@@ -1,7 +1,11 @@
 """Limits of wide random computations, by the master theorem of tensor programs."""
 
-from . import errors, networks, regression
+from . import amp, errors, networks, regression, training
+from .amp.correction import onsager
+from .amp.evolution import Trajectory, state_evolution
+from .amp.simulation import compare, simulate
 from .backprop import Gradient, backprop
+from .claims import Check, check
 from .eigenlaws import FreeCumulants, Moments, RTransform
 from .ensembles import Dim
 from .handles import Scalar, Vector, parameter
@@ -38,6 +42,7 @@ from .sample import sample
 from .solving import solve
 from .spectra.build import singular_values, spectrum
 from .spectra.law import Law
+from .studies import Study, sweep
 from .verify import Verification, verify
 from .zlaw import ZLaw
 
@@ -47,6 +52,7 @@ __all__ = [
     "GOE",
     "IID",
     "BiInvariant",
+    "Check",
     "Dim",
     "Discrete",
     "Estimate",
@@ -65,12 +71,17 @@ __all__ = [
     "Program",
     "RTransform",
     "Scalar",
+    "Study",
+    "Trajectory",
     "Vector",
     "Verification",
     "Wishart",
     "ZLaw",
+    "amp",
     "backprop",
     "block",
+    "check",
+    "compare",
     "constant",
     "diag",
     "elementwise",
@@ -91,6 +102,7 @@ __all__ = [
     "nngp",
     "nngp_ntk",
     "ntk",
+    "onsager",
     "outer",
     "parameter",
     "program",
@@ -100,12 +112,16 @@ __all__ = [
     "sample",
     "selu",
     "silu",
+    "simulate",
     "singular_values",
     "soft_threshold",
     "softplus",
     "solve",
     "spectrum",
+    "state_evolution",
+    "sweep",
     "swish",
+    "training",
     "verify",
     "width_classes",
 ]

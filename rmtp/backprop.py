@@ -10,8 +10,9 @@ that is ``dx = sqrt(n) * df/dx`` (TP II, 2006.14548, Equation 12).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -268,12 +269,84 @@ def _pulled(node: Node, k: int, g: Node) -> Node | None:
     raise AssertionError(node.op)
 
 
+def sensitivities(x: Vector, stops: Mapping[int, Sequence[tuple[Node, Node]]]) -> dict[int, Node]:
+    """dx / du for some products u, coordinate by coordinate, scalars held at their limits.
+
+    Parameters
+    ----------
+    x : Vector
+    stops : mapping
+        By id of a product u: what it holds besides its Gaussian part, as pairs (coefficient, vector); the derivative is the
+        one with respect to the Gaussian part.
+
+    Returns
+    -------
+    dict of id -> Node
+        Of the products that x depends on.
+
+    Raises
+    ------
+    UnsupportedOperation
+        Where a derivative is not known, or is carried by jumps.
+    """
+    found: dict[int, Node] = {}
+    gradients: dict[int, Node] = {id(x): Scalar(Parameter(Fraction(1)))}
+    extra = {u: [v for _, v in held] for u, held in stops.items()}
+    order = _ordered(x, extra)
+    reaching = set(stops)  # only what depends on a product is differentiated: labels and batches may jump
+    for node in order:
+        beneath = extra[id(node)] if id(node) in extra else () if isinstance(node.op, MatVec) else node.args
+        if any(id(a) in reaching for a in beneath):
+            reaching.add(id(node))
+    for node in reversed(order):
+        g = gradients.get(id(node))
+        if g is None or id(node) not in reaching:
+            continue
+        if id(node) in stops:
+            found[id(node)] = g
+            parts = [(v, apply(MULTIPLY, c, g)) for c, v in stops[id(node)]]
+        elif isinstance(node.op, MatVec):
+            continue
+        else:
+            if isinstance(node.op, Apply) and isinstance(node.op.fn, Nonlinearity) and node.op.fn.jumps:
+                raise UnsupportedOperation(
+                    f"{node.op.fn.name} jumps: its derivative is an average over a density",
+                    where=repr(node),
+                    remedy="a function without jumps, or an Onsager term of your own in Stein's form mean(u x) / mean(u**2)",
+                )
+            parts = [(a, _pulled(node, k, g)) for k, a in enumerate(node.args) if a.dim is not None]
+        for arg, part in parts:
+            if part is not None:
+                old = gradients.get(id(arg))
+                gradients[id(arg)] = part if old is None else apply(ADD, old, part)
+    return found
+
+
+def _ordered(root: Node, extra: Mapping[int, Sequence[Node]]) -> list[Node]:
+    """`ancestors` over vectors, where products hold further vectors instead of what they multiply."""
+    done: dict[int, Node] = {}
+    stack: list[tuple[Node, bool]] = [(root, False)]
+    while stack:
+        node, ready = stack.pop()
+        if id(node) in done:
+            continue
+        if ready:
+            done[id(node)] = node
+            continue
+        stack.append((node, True))
+        beneath = extra[id(node)] if id(node) in extra else () if isinstance(node.op, MatVec) else node.args
+        stack.extend((a, False) for a in beneath if a.dim is not None and id(a) not in done)
+    return list(done.values())
+
+
 def _is_one(x: Node) -> bool:
     return isinstance(x.op, Parameter) and not isinstance(x.op.value, np.ndarray) and x.op.value == 1
 
 
 def _product(a: Node, g: Node) -> Node:
-    """a * g, without the vector of ones that an average sends back."""
+    """a * g, without the 1 that the output starts with, or the vector of ones that an average sends back."""
+    if _is_one(g):
+        return a
     if isinstance(g.op, Init) and isinstance(g.op.source, ConstantSource) and g.op.source.value == 1 and not g.axes:
         return a if a.dim is not None else apply(MULTIPLY, a, g)
     return apply(MULTIPLY, a, g)
@@ -396,3 +469,61 @@ def check_average(output: Any) -> Vector:
             remedy="end with rmtp.readout(h), or np.mean(h) for a mean-pool readout",
         )
     return output.args[0]  # type: ignore[return-value]
+
+
+def derivative(y: Any, x: Vector) -> Any:
+    """dy/dx, coordinate by coordinate, of ``y = phi(x)``; what lies beneath x is not looked at.
+
+    Returns
+    -------
+    Vector or Scalar
+        A number where the derivative is constant.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If y is no coordinatewise function of x alone, or its derivative is not known.
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> n = rmtp.Dim("n")
+    >>> h = rmtp.Gaussian(n, n, name="W") @ rmtp.Normal(n, name="x")
+    >>> round(float(rmtp.limit(np.mean(derivative(np.sin(h), h)))), 8)         # E cos h
+    0.60653066
+    """
+    order = _between(y, x)
+    beneath = {id(x)}
+    for node in order:
+        if any(id(a) in beneath for a in node.args):
+            beneath.add(id(node))
+    one = Scalar(Parameter(1))
+    gradients: dict[int, Node] = {id(y): one}
+    for node in reversed(order):
+        g = gradients.get(id(node))
+        if g is None or node is x:
+            continue
+        if not isinstance(node.op, Apply):
+            raise UnsupportedOperation(f"the derivative of {y!r} by {x!r}", remedy="a coordinatewise function of it")
+        for k, arg in enumerate(node.args):
+            part = _pulled(node, k, g) if id(arg) in beneath else None
+            if part is not None:
+                old = gradients.get(id(arg))
+                gradients[id(arg)] = part if old is None else apply(ADD, old, part)
+    return gradients.get(id(x), Scalar(Parameter(0)))
+
+
+def _between(y: Node, x: Node) -> list[Node]:
+    """y and what it is made of, down to x, arguments first."""
+    done: dict[int, Node] = {}
+    stack = [(y, False)]
+    while stack:
+        node, ready = stack.pop()
+        if id(node) in done:
+            continue
+        if ready or node is x:
+            done[id(node)] = node
+            continue
+        stack.append((node, True))
+        stack.extend((a, False) for a in node.args)
+    return list(done.values())

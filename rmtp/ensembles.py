@@ -14,12 +14,17 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import reals, shown
 from .errors import BadParameter
 
 Number = Any  # int, Fraction, float, mpf or an array of them: the engine is generic over the ring
 
 ENTRY_LAWS = ("gaussian", "rademacher", "uniform", "sparse")
 _SPARSE_DENSITY = 0.05
+
+
+class Sweep(np.ndarray):
+    """An array whose entries are values of one parameter, not entries along a finite axis; arithmetic keeps it one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,19 +54,9 @@ class Dim:
     ratio: Number = 1
 
     def __post_init__(self) -> None:
-        try:
-            if isinstance(self.ratio, str):
-                raise TypeError
-            positive = bool(np.all(np.isfinite(np.asarray(self.ratio, float)))) and bool(
-                np.all(np.asarray(self.ratio, float) > 0)
-            )
-        except (TypeError, ValueError):
-            positive = False
-        if not positive or not isinstance(self.name, str):
-            raise BadParameter(
-                f"Dim({self.name!r}, ratio={self.ratio!r}) is not a width",
-                remedy="give a name (str) and a ratio that is a positive finite number",
-            )
+        remedy = "give a name (str) and a ratio that is a positive finite number"
+        if not isinstance(self.name, str) or not np.all(reals(self.ratio, "ratio", remedy) > 0):
+            raise BadParameter(f"Dim({self.name!r}, ratio={self.ratio!r}) is not a width", remedy=remedy)
         if isinstance(self.ratio, list | tuple):
             object.__setattr__(self, "ratio", np.asarray(self.ratio))
         elif isinstance(self.ratio, np.generic):
@@ -81,8 +76,24 @@ class Dim:
             )
         return max(1, round(float(self.ratio) * width))
 
+    def __truediv__(self, other: object) -> Number:
+        """``n / m``, the limit of the ratio of the sizes: ``A.shape`` then reads like that of an array."""
+        if not isinstance(other, Dim):
+            return NotImplemented
+        if isinstance(self.ratio, int) and isinstance(other.ratio, int):
+            return Fraction(self.ratio, other.ratio)
+        ratio = self.ratio / other.ratio
+        return ratio.view(Sweep) if isinstance(ratio, np.ndarray) else ratio
+
     def __repr__(self) -> str:
         return f"Dim({self.name!r})" if np.all(self.ratio == 1) else f"Dim({self.name!r}, ratio={self.ratio!r})"
+
+
+def check_dim(dim: Any) -> Dim:
+    """A width, or an error for whatever else a user gave for one."""
+    if not isinstance(dim, Dim):
+        raise BadParameter(f"{shown(dim)} is not a width", remedy='n = rmtp.Dim("n")')
+    return dim
 
 
 @dataclass(frozen=True)
@@ -176,18 +187,10 @@ def variance_of(std: Number, variance: Number | None, what: str) -> Number:
     given = std if variance is None else variance
     if variance is not None and not (isinstance(std, int) and std == 1):
         raise BadParameter(f"{what}: std={std!r} and variance={variance!r} are both given", remedy="give one of them")
-    try:
-        if isinstance(given, str):
-            raise TypeError
-        values = np.asarray(given, dtype=float)
-        fine = bool(np.all(np.isfinite(values)) and np.all(values >= 0))
-    except (TypeError, ValueError):
-        fine = False
-    if not fine:
-        raise BadParameter(
-            f"{what}: {'std' if variance is None else 'variance'}={given!r}",
-            remedy="a finite number >= 0, or an array of them for a sweep",
-        )
+    name = f"{what}: {'std' if variance is None else 'variance'}"
+    remedy = "a finite number >= 0, or an array of them for a sweep"
+    if np.any(reals(given, name, remedy) < 0):
+        raise BadParameter(f"{name}={given!r}", remedy=remedy)
     if isinstance(given, int | Fraction):
         given = Fraction(given)
     elif isinstance(given, list | tuple | np.ndarray):

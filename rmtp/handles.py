@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from . import catalogue as nl
-from .ensembles import Dim, Number
+from .arguments import reals
+from .ensembles import Dim, Number, Sweep
 from .errors import AxisError, BadParameter, DimensionMismatch, TracedBranch, UnsupportedOperation
 from .instructions import (
     Apply,
@@ -101,7 +102,7 @@ class Node(np.lib.mixins.NDArrayOperatorsMixin):
         if self.dim is not None:
             if index and index[0] is Ellipsis:
                 index = (slice(None), *index)
-            if not index or index[0] != slice(None):
+            if not index or not isinstance(index[0], slice) or index[0] != slice(None):
                 raise AxisError(
                     f"{self!r}: the width axis cannot be indexed",
                     remedy="index finite axes only, as in x[:, 0]; the limit describes one generic coordinate",
@@ -172,32 +173,27 @@ def as_node(value: Any) -> Node:
         raise UnsupportedOperation(
             f"{type(value).__name__} in a program", remedy="numbers, arrays over finite axes, or handles"
         )
-    if isinstance(value, list | tuple | np.ndarray) and np.ndim(value):
+    if isinstance(value, list | tuple | np.ndarray) and _check_finite(value).ndim:
         array = np.asarray(value)
-        _check_finite(array)
+        if isinstance(value, Sweep):
+            return Scalar(Parameter(array, swept=True))
         return Scalar(Parameter(array), (), None, tuple(("", size) for size in array.shape))
     return Scalar(Parameter(plain(value)))
 
 
 def plain(value: Any) -> Number:
     """A Python number: integers as Fractions, NumPy scalars unpacked."""
-    if np.ndim(value):
+    if _check_finite(value).ndim:
         raise BadParameter(f"{value!r} where one number belongs", remedy="give one number")
     if isinstance(value, np.generic | np.ndarray):
         value = value.item()
     if isinstance(value, bool):
         value = int(value)
-    _check_finite(value)
     return Fraction(value) if isinstance(value, int | Fraction) else value
 
 
-def _check_finite(value: Any) -> None:
-    try:
-        fine = bool(np.all(np.isfinite(np.asarray(value, dtype=float))))
-    except (TypeError, ValueError):
-        fine = False
-    if not fine:
-        raise BadParameter(f"the number {value!r} is not finite and real", remedy="give finite real numbers")
+def _check_finite(value: Any) -> np.ndarray:
+    return reals(value, "a number of the program", "give finite real numbers")
 
 
 def parameter(value: Any) -> Scalar:
@@ -220,11 +216,9 @@ def parameter(value: Any) -> Scalar:
     >>> rmtp.limit(np.mean((rmtp.parameter([1, 2, 3]) * x) ** 2)).value
     array([1., 4., 9.])
     """
-    array = np.asarray(value)
-    if not array.ndim:
+    if not _check_finite(value).ndim:
         return Scalar(Parameter(plain(value)))
-    _check_finite(array)
-    return Scalar(Parameter(array, swept=True))
+    return Scalar(Parameter(np.asarray(value), swept=True))
 
 
 def apply(fn: Nonlinearity | Arithmetic, *args: Any) -> Any:
@@ -272,7 +266,7 @@ def _scalar(x: Any) -> bool:
 
 def divide(a: Any, b: Any) -> Any:
     """a / b; division by a scalar is linear, by a vector it is multiplication by the reciprocal."""
-    if not isinstance(b, Node) and np.any(np.asarray(b, dtype=float) == 0):
+    if not isinstance(b, Node) and number_like(b) and np.any(_check_finite(b) == 0):
         raise BadParameter(f"division of {a!r} by {b!r}", remedy="divide by something that is not zero")
     return apply(DIVIDE, a, b) if _scalar(b) else apply(MULTIPLY, a, apply(nl.RECIPROCAL, b))
 
@@ -290,6 +284,9 @@ def minimum(a: Any, b: Any) -> Any:
 def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     """np.clip: one piecewise linear function for numbers, relus for symbolic bounds."""
     low, high = (min if a_min is None else a_min), (max if a_max is None else a_max)
+    for bound in (low, high):
+        if bound is not None:
+            as_node(bound)  # or an error
     if low is not None and high is not None and not isinstance(low, Node) and not isinstance(high, Node):
         if np.ndim(low) == 0 and np.ndim(high) == 0 and low <= high:
             return apply(nl.clip(plain(low), plain(high)), x)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from . import catalogue as nl
-from .ensembles import ENTRY_LAWS, Dim, Ensemble, Number, draw_iid, draw_symmetric, variance_of
+from .arguments import items, reals
+from .ensembles import ENTRY_LAWS, Dim, Ensemble, Number, check_dim, draw_iid, draw_symmetric, variance_of
 from .errors import BadParameter, NotPSD
 from .handles import Node, Vector, apply, plain
 from .instructions import ConstantSource, IIDSource, Init, NormalGroup, RandomMatrix
@@ -233,7 +234,7 @@ def GOE(dim: Dim, std: Any = 1, *, variance: Any = None, entries: str = "gaussia
 
 def elementwise(
     f: Callable[..., Any],
-    derivative: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
+    derivative: Callable[..., Any] | Sequence[Callable[..., Any] | None] | None = None,
     kinks: Sequence[float] = (),
     *,
     name: str | None = None,
@@ -245,7 +246,8 @@ def elementwise(
     f : callable
         Takes k arrays and broadcasts like a ufunc.
     derivative : callable, or k callables, optional
-        The (weak) partial derivatives. Without it Z-Dot comes from Stein's lemma, which needs values only.
+        The (weak) partial derivatives; None for one that is not known. Without it Z-Dot comes from Stein's lemma, which
+        needs values only.
     kinks : sequence of float, optional
         Points of the first argument where f or its derivative is not smooth: quadrature splits there.
     name : str, optional
@@ -267,11 +269,14 @@ def elementwise(
     >>> round(float(rmtp.limit(np.mean(swish(x)))), 10)
     0.2066209641
     """
+    places = tuple(items(kinks, "kinks"))
+    if places:
+        reals(places, "kinks", "finite numbers")
     made: dict[int, Nonlinearity] = {}
     slopes: Any = tuple(derivative) if isinstance(derivative, list | tuple) else derivative
 
     def build(arity: int) -> Nonlinearity:
-        return user(f, slopes, tuple(kinks), arity=arity, name=name)
+        return user(f, slopes, places, arity=arity, name=name)
 
     def function(*args: Any) -> Any:
         if not any(isinstance(a, Node) for a in args):
@@ -435,19 +440,6 @@ def soft_threshold(x: Any, threshold: Any) -> Any:
     -2.0
     """
     return relu(x - threshold) - relu(-x - threshold)
-
-
-def check_dim(dim: Any) -> Dim:
-    """The width itself, if it is one.
-
-    Raises
-    ------
-    BadParameter
-        If it is not; an int, say, which is for `rmtp.sample` to choose.
-    """
-    if not isinstance(dim, Dim):
-        raise BadParameter(f"{dim!r} is not a width", remedy='n = rmtp.Dim("n")')
-    return dim
 
 
 __all__ = [

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .ensembles import Dim, Number
+from .arguments import ORDERS, items
+from .ensembles import Dim, Number, check_dim
 from .errors import BadParameter, DimensionMismatch, TracedBranch, UnsupportedOperation, WrongSide
 from .handles import Node, Scalar, Vector, number_like, plain
 from .instructions import ConstantSource, Init, MatVec, RandomMatrix
@@ -113,7 +114,7 @@ class Expression:
         return total([(-1, self)])
 
     def __pow__(self, exponent: Any) -> Expression:
-        if isinstance(exponent, bool) or not isinstance(exponent, int | np.integer):
+        if isinstance(exponent, bool) or not isinstance(exponent, int | np.integer) or abs(int(exponent)) > ORDERS:
             raise UnsupportedOperation(f"{self!r} ** {exponent!r}", remedy="integer powers; np.sqrt acts on diagonals")
         if self.left != self.right:
             raise DimensionMismatch(
@@ -263,7 +264,7 @@ class Diagonal(Expression):
         return self
 
     def applied(self, x: tuple[Vector, ...]) -> tuple[Vector, ...]:
-        return (self.vector * x[0],)
+        return (_beside(self.vector, x[0]) * x[0],)
 
     def _text(self) -> str:
         return f"diag({self.vector!r})"
@@ -286,7 +287,7 @@ class Outer(Expression):
         return Total(((self.left[0].ratio / _rational(self.right[0].ratio), turned),))
 
     def applied(self, x: tuple[Vector, ...]) -> tuple[Vector, ...]:
-        return (self.u * np.mean(self.v * x[0]),)
+        return (_beside(self.u, x[0]) * np.mean(_beside(self.v, x[0]) * x[0], axis=0),)
 
     def _text(self) -> str:
         return f"outer({self.u!r}, {self.v!r})"
@@ -387,9 +388,7 @@ def eye(dim: Dim) -> Expression:
     >>> rmtp.spectrum(rmtp.GOE(n) + 3 * rmtp.eye(n)).moment(1)
     Fraction(3, 1)
     """
-    if not isinstance(dim, Dim):
-        raise BadParameter(f"eye({dim!r})", remedy='n = rmtp.Dim("n")')
-    return Identity((dim,))
+    return Identity((check_dim(dim),))
 
 
 def outer(u: Any, v: Any) -> Expression:
@@ -473,7 +472,7 @@ def block(grid: Sequence[Sequence[Any]]) -> Expression:
     >>> rmtp.spectrum(rmtp.block([[0, W], [W.T, 0]])).moment(2)
     Fraction(4, 3)
     """
-    rows = [list(row) for row in grid]
+    rows = [items(row, "block") for row in items(grid, "block")]
     if not rows or any(len(row) != len(rows[0]) or not row for row in rows):
         raise BadParameter("block: rows of different lengths", remedy="a rectangular list of lists")
     cells: list[list[Expression | None]] = []
@@ -550,7 +549,12 @@ def _matrix(other: Any, beside: Expression) -> Expression:
 def _factor(value: Any, beside: Expression) -> Number:
     if isinstance(value, Scalar) and not value.axes:
         return value
-    if isinstance(value, Expression | Vector) or not number_like(value) or np.ndim(value):
+    if (
+        isinstance(value, Expression | Vector)
+        or not number_like(value)
+        or isinstance(value, list | tuple)
+        or np.ndim(value)
+    ):
         raise UnsupportedOperation(
             f"{beside!r} times {type(value).__name__}",
             remedy="@ multiplies matrices, rmtp.diag(x) @ M scales rows; * takes one number",
@@ -560,6 +564,11 @@ def _factor(value: Any, beside: Expression) -> Number:
 
 def _rational(value: Number) -> Number:
     return Fraction(value) if isinstance(value, int | Fraction) else value
+
+
+def _beside(vector: Vector, x: Vector) -> Any:
+    """A vector with as many finite axes as x, of length 1."""
+    return vector[(slice(None), *[None] * len(x.axes))] if x.axes else vector
 
 
 def _zero(dim: Dim) -> Vector:

@@ -80,6 +80,9 @@ class Nonlinearity:
         How it prints in LaTeX.
     params : tuple
         What distinguishes it from others of the same name.
+    features : callable, optional
+        ``features(*others)`` of the other arguments: points of ``args[kink_arg]`` where quadrature should cut, for a
+        function that is smooth but varies on scales that the other arguments set.
 
     Examples
     --------
@@ -102,6 +105,7 @@ class Nonlinearity:
     mp: Callable[..., Any] | None = None
     latex: str = ""
     params: tuple[Any, ...] = ()
+    features: Callable[..., Sequence[Any]] | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Nonlinearity):
@@ -155,7 +159,7 @@ def checked_number(value: Any, what: str, *, finite: bool = True) -> Number:
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
-        raise BadParameter(f"{what} is {value!r}, not a real number.") from error
+        raise BadParameter(f"{what} is {value!r}, not a real number", remedy="one finite number") from error
     if math.isnan(number) or (finite and math.isinf(number)):
         raise BadParameter(f"{what} is {value!r}.", remedy="pass a finite real number")
     return number

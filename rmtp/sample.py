@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import MOST, option, shown
 from .arrays import evaluate
 from .ensembles import ENTRY_LAWS
 from .errors import BadParameter, RmtpError, unbound
@@ -99,8 +100,8 @@ def sample(
     many = isinstance(expr, list | tuple)
     program = program_of(*expr) if many else program_of(expr)
     width, trials = positive(width, "width"), positive(trials, "trials")
-    if entries is not None and entries not in ENTRY_LAWS:
-        raise BadParameter(f"unknown entries={entries!r}", remedy=f"one of {', '.join(ENTRY_LAWS)}")
+    if entries is not None:
+        option(entries, ENTRY_LAWS, "entries")
     if sweep_shape(program):
         raise BadParameter(
             "a program with swept parameters has one draw per value",
@@ -154,7 +155,7 @@ def run(
             if id(source) not in drawn:
                 drawn[id(source)] = draw(source, width, streams[id(source)], entries)
         try:
-            values[number] = _value(line, drawn, [values[a] for a in line.args], width)
+            values[number] = value_of(line, drawn, [values[a] for a in line.args], width)
         except RmtpError as error:
             raise error.located(program.where(number)) from None
         except Exception as error:  # a user's function that does not take arrays
@@ -261,7 +262,7 @@ ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def _value(line: Line, drawn: Mapping[int, np.ndarray], args: Sequence[Any], width: int) -> Any:
+def value_of(line: Line, drawn: Mapping[int, np.ndarray], args: Sequence[Any], width: int) -> Any:
     """One instruction on arrays."""
     match line.op:
         case Init(source=NormalGroup() as group, index=index):
@@ -337,8 +338,8 @@ def combine_arrays(kind: str, detail: tuple[Any, ...], args: Sequence[Any], shif
 
 def positive(value: Any, what: str) -> int:
     """A positive int, or an error that names the argument."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise BadParameter(f"{what}={value!r}", remedy="a positive int")
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= MOST:
+        raise BadParameter(f"{what}={shown(value)}", remedy="a positive int")
     return int(value)
 
 

@@ -20,3 +20,4 @@ def deferred(name: str) -> Callable[..., Any]:
 digamma, polygamma, stdtr = deferred("digamma"), deferred("polygamma"), deferred("stdtr")
 erf, erfc, expit, ndtr, ndtri = (deferred(name) for name in ("erf", "erfc", "expit", "ndtr", "ndtri"))
 erfcx, owens_t = deferred("erfcx"), deferred("owens_t")
+gammaln, log_ndtr = deferred("gammaln"), deferred("log_ndtr")

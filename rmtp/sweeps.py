@@ -34,6 +34,8 @@ def _swept(program: Program) -> Iterator[np.ndarray]:
                 yield from (value for value in _data(matrix) if isinstance(value, np.ndarray))
             case Init(source=NormalGroup() as group):
                 yield from (value for value in _swept_cov(group))
+            case Init(source=IIDSource(law=law)):
+                yield from (w for w in law.weights if isinstance(w, np.ndarray))
             case Solve(system=system):
                 for matrix in system.matrices:
                     if any(isinstance(value, np.ndarray) for value in _data(matrix)):
@@ -88,6 +90,9 @@ def at_point(program: Program, shape: tuple[int, ...], index: tuple[int, ...]) -
     def source(s: NormalGroup | IIDSource | ConstantSource) -> Any:
         if id(s) not in made:
             made[id(s)] = replace(s, dim=dim(s.dim))
+            if isinstance(s, IIDSource) and any(isinstance(w, np.ndarray) for w in s.law.weights):
+                law = replace(s.law, weights=tuple(map(pick, s.law.weights)))
+                made[id(s)] = replace(s, dim=dim(s.dim), law=law)
             if isinstance(s, NormalGroup) and _swept_cov(s):
                 cov = (
                     replace(s.cov, variance=pick(s.cov.variance))

@@ -136,7 +136,7 @@ class Uses:
         symmetric = self.matrix.ensemble.symmetric
         places = {a: self._place[a] for a in self.expect.atoms.form_leaves(x) if a in self._place}
         hats = [a for a, b in places.items() if symmetric or self.transposed[b] != transposed]
-        slopes = self.expect.gradient(x, hats) if hats else {}
+        slopes = self.expect.orthogonal_gradient(x, hats) if hats else {}
         return {places[a]: slope for a, slope in slopes.items() if not is_zero(slope)}
 
     def _powers_row(self, new: int, phi: Row) -> list[Row]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import plots
+from .arguments import function, order
 from .ensembles import Number
 from .errors import BadParameter, RmtpError, UnsupportedOperation
 from .expect.closed_forms import is_rational
@@ -40,8 +41,17 @@ class ZLaw:
     {'x': Estimate(1, error=0, method='exact')}
     """
 
-    def __init__(self, theorem: Any, line: int, form: Form, handle: Any, index: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        theorem: Any,
+        line: int,
+        form: Form,
+        handle: Any,
+        index: tuple[int, ...] = (),
+        ask: Callable[[Any], Estimate] | None = None,
+    ) -> None:
         self._theorem, self._line, self._form, self._handle, self._index = theorem, line, form, handle, index
+        self._ask = ask
 
     # -- numbers ----------------------------------------------------------------------------------
 
@@ -90,9 +100,7 @@ class ZLaw:
         BadParameter
             If k is not a natural number.
         """
-        if not isinstance(k, int) or k < 0:
-            raise BadParameter(f"moment({k!r})", remedy="an integer >= 0")
-        form = self._theorem.power(self._form, k)
+        form = self._theorem.power(self._form, order(k))
         return self._estimate(lambda: self._theorem.expect.of_form(form))
 
     def expect(self, f: Callable[..., Any]) -> Estimate:
@@ -103,17 +111,18 @@ class ZLaw:
         f : callable
             ``np.tanh``, ``lambda z: np.maximum(z, 0)``, ...
         """
-        if self._handle is None:
+        function(f, "f")
+        if self._handle is None or self._ask is None:
             raise UnsupportedOperation("expect of one entry along a finite axis", remedy="limit(np.mean(f(x[:, k])))")
         try:
             target = f(self._handle)
         except RmtpError:
             target = elementwise(f)(self._handle)
-        return self._theorem.ask(np.mean(target))
+        return self._ask(np.mean(target))
 
     def cov(self, other: ZLaw) -> Estimate:
         """Cov(Z, Z') with another law from the same call of `limit`."""
-        if other._theorem is not self._theorem:
+        if not isinstance(other, ZLaw) or other._theorem is not self._theorem:
             raise BadParameter("the two laws come from different calls of limit", remedy="limit([a, b])")
 
         def compute() -> Number:

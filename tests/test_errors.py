@@ -386,7 +386,7 @@ def _cases():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("cls", "f"), _cases())
+@pytest.mark.parametrize(("cls", "f"), list(_cases()))
 def test_bad_input_raises_its_class(cls, f):
     with pytest.raises(cls) as caught:
         answer = f()

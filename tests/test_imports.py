@@ -16,15 +16,15 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # From the bottom to the top: a module imports only what stands before it.
 ORDER = [
-    *("errors", "progress", "special"),
+    *("errors", "arguments", "files", "progress", "special"),
     *("nonlinearity", "chains", "catalogue"),
     *("powerseries", "cumulants", "ensembles", "laws", "instructions", "printing", "program"),
     *("shapes", "handles", "matrices", "language"),
-    *("ring", "eigenlaws", "matrixlaws", "normal", "results", "formtext", "basis", "axes", "sweeps"),
+    *("ring", "eigenlaws", "matrixlaws", "normal", "identities", "results", "formtext", "basis", "axes", "sweeps"),
     *("expect.wick", "expect.pieces", "expect.piecewise", "expect.hermite", "expect.quadrants", "expect.closed"),
     *("expect.products", "expect.orthants", "expect.onesided", "expect.mehler"),
     *("expect.integrand", "expect.radial", "expect.closed_forms", "expect.quadrature", "expect.sobol"),
-    *("expect.multiprecision", "expect.stein", "expect.engine"),
+    *("expect.multiprecision", "expect.gram", "expect.thresholds", "expect.stein", "expect.engine"),
     *(
         "arrays",
         "sample",
@@ -35,11 +35,26 @@ ORDER = [
         "plotmarks",
         "plots",
         "plotmaps",
+        "plotiterations",
+        "plotscalings",
         "zlaw",
         "uses",
     ),
-    *("dyson.coefficients", "dyson.elimination", "dyson.couplings", "dyson.system"),
-    *("dyson.closure", "dyson.continuation", "dyson.series", "dyson.implicit", "limit", "solving", "verify"),
+    *("dyson.coefficients", "dyson.panels", "dyson.elimination", "dyson.couplings", "dyson.system"),
+    *("dyson.closure", "dyson.continuation", "dyson.series", "dyson.implicit", "theorem", "limit", "memory"),
+    *(
+        "solving",
+        "verify",
+        "comparison",
+        "grids",
+        "formulas",
+        "hints",
+        "plotstudies",
+        "claims",
+        "records",
+        "checkpoints",
+        "studies",
+    ),
     *("dyson.resolvent", "dyson.precision", "spectra", "spectra.arguments"),
     *("spectra.axis", "spectra.atoms", "spectra.support", "spectra.density"),
     *(
@@ -84,7 +99,29 @@ ORDER = [
         "networks.finite",
     ),
     *("networks.checks", "networks", "plotbands", "prediction", "likelihood", "regression", "sklearn"),
-    *("reproduce", "cli", "__main__"),
+    *("amp.problems", "amp.observed", "amp.fresh", "amp.evolution", "amp.simulation", "amp.correction"),
+    *("amp.algorithms", "amp.denoisers", "amp.channels", "amp.spectral", "amp.fixedpoints", "amp"),
+    *(
+        "training.stack",
+        "training.finite",
+        "training.optimisers",
+        "training.trajectory",
+        "training.model",
+        "training.linearised",
+        "training.losses",
+        "training.dynamics",
+        "training.trainer",
+    ),
+    *(
+        "training.catalogue",
+        "training.parametrisations",
+        "training.scaling",
+        "training.abcnets",
+        "training.limits",
+        "training.measure",
+    ),
+    "training.features",
+    *("training", "reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}
 
@@ -197,7 +234,10 @@ def outside_imports(path: Path):
 
 def test_dependencies_are_the_declared_ones():
     allowed = {"numpy", "scipy", "mpmath", "matplotlib", "tqdm", "rmtp", *sys.stdlib_module_names}
-    optional = {"sklearn": {"sklearn"}}  # a module of ours that needs an extra, and nothing else does
+    optional = {
+        "sklearn": {"sklearn"},
+        "formulas": {"sympy"},
+    }  # a module of ours that needs an extra, and nothing else does
     for path in MODULES:
         here = allowed | optional.get(name_of(path), set())
         assert {name.split(".")[0] for name in outside_imports(path)} <= here, path.name

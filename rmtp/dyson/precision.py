@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadParameter, BudgetExceeded, NotConverged, NotExact, OnSpectrum
+from ..expect.engine import Options
 from ..expect.stein import gaussian_variables
 from ..laws import Atom, CoordinateLaw, GaussianLaw
-from ..limit import Options
 from ..normal import Draw, Form, Func
 from ..ring import converter, precision
 from . import elimination

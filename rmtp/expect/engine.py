@@ -23,15 +23,17 @@ from ..ensembles import Number
 from ..errors import BudgetExceeded, NotExact, UnsupportedOperation
 from ..instructions import RandomMatrix
 from ..laws import Continuous
-from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, mono_times, times
+from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, mono_times, plus, times
 from ..ring import as_number
 from . import quadrature
 from .closed_forms import closed_form, is_rational, mehler_pair
+from .gram import Gram
 from .integrand import Integrand, Linear, integrands, number_of_components, numeric
 from .multiprecision import integrate_mp
 from .radial import radial
 from .sobol import Sampler
 from .stein import gaussian_variables, linked, solve_batch, solve_psd
+from .thresholds import resolved
 from .wick import gaussian_moment
 
 METHODS = ("exact", "closed form", "mehler", "quadrature", "sobol")
@@ -98,6 +100,7 @@ class Expectations:
         self._cov: dict[tuple[int, int], tuple[Number, int]] = {}
         self._wick: dict[Mono, Number] = {}
         self._hard: set[Mono] = set()
+        self._gram = Gram(atoms, self.cov)
         self._ranks: list[int] = [0]
         self._signs = np.random.default_rng(options.seed)
         self.sampler = None if points is None else Sampler(atoms, self.cov, REPLICATES, points, options.seed)
@@ -256,6 +259,10 @@ class Expectations:
 
     def inner(self, f: Form, g: Form) -> Number:
         """E[f g], by terms while the product is short."""
+        if len(f.terms) * len(g.terms) > _SHORT_PRODUCT and not self.options.exact and self.ctx is None:
+            found = self._gram.inner(f, g)
+            if found is not None:
+                return found
         if len(f.terms) * len(g.terms) <= _SHORT_PRODUCT or self.sampler is None:
             return self.of_form(times(f, g))
         return self._sampled(f, g)
@@ -397,6 +404,10 @@ class Expectations:
             raise NeedsSampling
         if self.sampler is not None and method == "auto" and self.atoms.depth(mono) > _NESTED:
             raise NeedsSampling  # hundreds of covariances, only to find that there are many dimensions
+        if method in ("auto", "quadrature"):
+            easier = resolved(self.atoms, mono)
+            if easier is not None:
+                return self._deterministic(easier)
         total: Number = 0
         for made in integrands(self.atoms, mono):
             value = closed_form(made, self.cov) if method in ("auto", "closed", "mehler") else None
@@ -413,8 +424,11 @@ class Expectations:
                         if method != "auto":
                             raise
                         raise NeedsSampling from None
-            total = total + made.weight * value
+            total = total + self._weight(made) * value
         return total
+
+    def _weight(self, made: Integrand) -> Number:
+        return self._number(made.weight) if isinstance(made.weight, np.ndarray) else made.weight
 
     def _integrated(self, made: Integrand) -> Number:
         sampling = self.sampler is not None
@@ -485,16 +499,32 @@ class Expectations:
 
     def gradient(self, form: Form, hats: list[int]) -> dict[int, Number]:
         """E[d form / d hat] for each hat, term by term, or on the points for the whole form."""
-        out: dict[int, Number] = {}
         try:
-            for mono, coefficient in form.terms.items():
-                beneath = set(self.atoms.leaves(mono))
-                for a, slope in self._term_gradient(mono, [h for h in hats if h in beneath]).items():
-                    out[a] = out.get(a, 0) + coefficient * slope
+            return self._gradient_by_terms(form, hats)
         except NeedsSampling:
             if self.sampler is None:
                 raise
-            return self._sampled_gradient(form, hats)
+        if self.options.zdot == "stein" or not all(self.atoms.smooth(mono) for mono in form.terms):
+            return self._regressed(form, hats)
+        self.note(METHODS.index("sobol"))
+        return {h: as_number(slope) for h, slope in self.sampler.gradient(form, hats).items()}
+
+    def orthogonal_gradient(self, form: Form, hats: list[int]) -> dict[int, Number]:
+        """The same, such that on the points the form less its slopes times the hats is orthogonal to the hats."""
+        try:
+            return self._gradient_by_terms(form, hats)
+        except NeedsSampling:
+            if self.sampler is None:
+                raise
+            return self._regressed(form, hats)
+
+    def _gradient_by_terms(self, form: Form, hats: list[int]) -> dict[int, Number]:
+        out: dict[int, Number] = {}
+        for mono, coefficient in form.terms.items():
+            beneath = set(self.atoms.leaves(mono))
+            for a, slope in self._term_gradient(mono, [h for h in hats if h in beneath]).items():
+                # a denoiser made free of divergence has the slope 0, not 1e-17: else all memory would stay alive
+                out[a] = plus(out.get(a, 0), coefficient * slope)
         return out
 
     def _term_gradient(self, mono: Mono, hats: list[int]) -> dict[int, Number]:
@@ -514,7 +544,7 @@ class Expectations:
         cov = [[empty.linear_cov(self.cov, u, v) for v in variables] for u in variables]
         return self._distribute(variables, solve_psd(cov, right, self.ctx), hats)
 
-    def _sampled_gradient(self, form: Form, hats: list[int]) -> dict[int, Number]:
+    def _regressed(self, form: Form, hats: list[int]) -> dict[int, Number]:
         """Stein's lemma as a regression on the points: what the points get wrong on both sides cancels."""
         assert self.sampler is not None
         variables = self._variables(form, hats)

@@ -9,7 +9,7 @@ range are refined together until two levels agree, so the stated error sees pole
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -280,7 +280,7 @@ class Grid:
 
     def _breaks(self, j: int) -> np.ndarray | None:
         """Where kinks end along coordinate j: (B, N, K), padded by repetition; None if there are none."""
-        found: list[np.ndarray] = []
+        found = self._features(j)
         for number, kinks, arg in self.kinked:
             reach = self.last[number]
             if reach == j and not self._nonlinear(arg, j):
@@ -291,6 +291,20 @@ class Grid:
             if self.last[number] == j and self._nonlinear(arg, j):  # after the explicit ones, which it may need
                 found += self._around(number, self._searched_breaks(number, arg, kinks, j, found))
         return np.concatenate(found, axis=2) if found else None
+
+    def _features(self, j: int) -> list[np.ndarray]:
+        """Where functions say that they vary, along the last coordinate of their argument."""
+        found: list[np.ndarray] = []
+        for fn, args in self.problem.integrand.calls.values():
+            if fn.features is None:
+                continue
+            arg, others = args[fn.kink_arg], [a for k, a in enumerate(args) if k != fn.kink_arg]
+            if _reach_of(self.problem, arg, self.reach) != j or self._nonlinear(arg, j):
+                continue
+            if all(a.var is None and not a.rest for a in others):
+                points = fn.features(*(np.reshape(self._at_nodes(a)[:, :1], (-1, 1)) for a in others))
+                found += self._affine_breaks(arg, points, j)
+        return found
 
     def _around(self, number: int, breaks: list[np.ndarray]) -> list[np.ndarray]:
         """Panels graded geometrically towards the breaks of a function that is singular there, deeper at every level."""
@@ -313,7 +327,7 @@ class Grid:
     def _slope(self, arg: Argument, j: int) -> np.ndarray:
         return self.problem.factor[:, arg.var, j - len(self.laws)][:, None]
 
-    def _affine_breaks(self, arg: Argument, kinks: tuple[float, ...], j: int) -> list[np.ndarray]:
+    def _affine_breaks(self, arg: Argument, kinks: Sequence[Any], j: int) -> list[np.ndarray]:
         if arg.var is None:
             return []
         slope, base = self._slope(arg, j), self._at_nodes(arg)

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import executor as checked_executor
+from ..arguments import items
 from ..errors import AxisError, BadParameter, NoInfiniteWidth, UnsupportedOperation
 from ..networks.network import Traced, batch, trace
 from ..progress import progress
@@ -176,7 +178,9 @@ class KernelFunction:
             for j in range(0, len(other), _BLOCK)
             if second is not None or j >= i
         ]
-        store = Memory() if out is None else Files(out, self.wanted, len(starts), self._fingerprint(first, other))
+        points = len(first), len(other)
+        key = b"" if out is None else self._fingerprint(first, other)
+        store = Memory() if out is None else Files(out, self.wanted, len(starts), key, points)
         todo = [k for k in range(len(starts)) if not store.done(k)]
         parts = ((k, first[starts[k][0] :][:_BLOCK], other[starts[k][1] :][:_BLOCK]) for k in todo)
         for k, (value, error) in progress(self._run(parts, executor, second is None, starts), "kernel", len(todo)):
@@ -198,12 +202,13 @@ class KernelFunction:
         starts: list[Any],
     ) -> Iterator[tuple[int, tuple[dict[str, np.ndarray], float]]]:
         same = [symmetric and i == j for i, j in starts]
-        if executor is None:
+        if checked_executor(executor) is None:
             for k, a, b in parts:
                 yield k, self.block(a, None if same[k] else b)
             return
         # a process or a remote worker makes the plan again: functions of networks travel, plans full of lambdas do not
         recipe = (self.net, self.shape, self.wanted, self.parametrization, self.naive)
+        assert executor is not None
         waiting = {executor.submit(remote_block, recipe, a, None if same[k] else b): k for k, a, b in parts}
         for future in as_completed(waiting):
             yield waiting[future], future.result()
@@ -266,10 +271,10 @@ def kernel_function(
     Kernel([1., 2.])
     """
     check_parametrization(parametrization)
-    names = tuple(wanted)
-    if not names or any(name not in ("nngp", "ntk") for name in names):
+    names = tuple(items(wanted, "wanted"))
+    if not names or any(not isinstance(name, str) or name not in ("nngp", "ntk") for name in names):
         raise BadParameter(f"wanted={names!r}", remedy='"nngp", "ntk" or both')
-    traced = trace(net, tuple(shape))
+    traced = trace(net, shape)
     uses = trained_uses(traced.gradient.uses) if "ntk" in names else ()
     report = check(traced, uses)
     if "nngp" in names and not report.random_readout:

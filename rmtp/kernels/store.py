@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadParameter
+from ..files import replace_file
 
 
 class Memory:
@@ -46,6 +47,8 @@ class Files(Memory):
     blocks : int
     fingerprint : bytes
         Of data and network: files of another run are refused, not mixed.
+    points : (int, int)
+        Rows and columns of the kernel.
 
     Raises
     ------
@@ -53,8 +56,12 @@ class Files(Memory):
         If the files there belong to another computation.
     """
 
-    def __init__(self, path: str | Path, names: Sequence[str], blocks: int, fingerprint: bytes) -> None:
+    def __init__(
+        self, path: str | Path, names: Sequence[str], blocks: int, fingerprint: bytes, points: tuple[int, int]
+    ) -> None:
         super().__init__()
+        if not isinstance(path, str | os.PathLike):
+            raise BadParameter(f"out={path!r}", remedy='the name of a file, as in "k.npy"')
         base = Path(path)
         stem = base.with_suffix("") if base.suffix == ".npy" else base
         self.paths = {name: Path(f"{stem}.npy" if len(names) == 1 else f"{stem}.{name}.npy") for name in names}
@@ -71,7 +78,7 @@ class Files(Memory):
             if all(p.exists() for p in self.paths.values()):
                 self.errors = np.frombuffer(found[len(self.key) :]).copy()
                 self.error = float(np.max(self.errors, initial=0.0, where=np.isfinite(self.errors)))
-                self.arrays = {name: np.load(p, mmap_mode="r+") for name, p in self.paths.items()}
+                self.arrays = {name: _opened(p, points) for name, p in self.paths.items()}
         elif any(p.exists() for p in self.paths.values()):
             raise BadParameter(
                 f"{', '.join(map(str, self.paths.values()))} exists", remedy="another file name, or remove the file"
@@ -92,6 +99,16 @@ class Files(Memory):
             if flush is not None:
                 flush()
         self.errors[number] = error
-        new = self.mark.with_suffix(".progress.new")
-        new.write_bytes(self.key + self.errors.tobytes())
-        os.replace(new, self.mark)  # a reader sees the old list or the new one
+        replace_file(self.mark, self.key + self.errors.tobytes())
+
+
+def _opened(path: Path, points: tuple[int, int]) -> np.ndarray:
+    try:
+        array = np.load(path, mmap_mode="r+")
+        if array.dtype != np.float64 or array.shape[-2:] != points:
+            raise ValueError(f"it holds {array.dtype} of shape {array.shape}")
+    except (ValueError, OSError, EOFError, SyntaxError) as error:
+        raise BadParameter(
+            f"{path} is damaged: {error}", remedy="remove it and the .progress file beside it, or another file name"
+        ) from None
+    return array

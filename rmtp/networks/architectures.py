@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ..ensembles import Dim
+from ..arguments import ORDERS as MOST
+from ..arguments import shown
+from ..ensembles import Dim, check_dim
 from ..errors import BadParameter
 from ..handles import Vector
-from ..language import check_dim, relu
+from ..language import relu
 from .attention import Attention, self_attention, softmax
 from .graphs import positional
 from .layers import Output, conv, dense, global_pool, readout
@@ -304,8 +306,8 @@ def transformer(
 
 
 def _per_layer(value: Any, depth: int, what: str) -> tuple[Any, ...]:
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
-        raise BadParameter(f"depth={depth!r}", remedy="a positive int")
+    if isinstance(depth, bool) or not isinstance(depth, int) or not 1 <= depth <= MOST:
+        raise BadParameter(f"depth={shown(depth)}", remedy="a positive int")
     if not isinstance(value, list | tuple):
         return (value,) * depth
     if len(value) != depth:

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..ensembles import Dim, variance_of
+from ..ensembles import Dim, check_dim, variance_of
 from ..errors import BadParameter
 from ..handles import Scalar, Vector, as_node
 from ..instructions import Init, InputMatrix, Isotropic
-from ..language import check_dim
 from .layers import check_vector, dense
 from .recurrent import length
 

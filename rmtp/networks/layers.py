@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from ..ensembles import Dim, Number, variance_of
+from ..arguments import shown
+from ..ensembles import Dim, Number, check_dim, variance_of
 from ..errors import AxisError, BadParameter, UnsupportedOperation
 from ..handles import Scalar, Vector, parameter
 from ..instructions import Combine, Init, InputMatrix, Isotropic, NormalGroup, RandomMatrix
-from ..language import Gaussian, check_dim
+from ..language import Gaussian
 from ..matrices import Matrix
 
 PADDINGS = ("SAME", "VALID", "CIRCULAR")
@@ -73,7 +74,7 @@ def input_weights(
     Fraction(3, 1)
     """
     if isinstance(columns, bool) or not isinstance(columns, int | np.integer) or columns < 1:
-        raise BadParameter(f"columns={columns!r}", remedy="the number of channels of the input, at least 1")
+        raise BadParameter(f"columns={shown(columns)}", remedy="the number of channels of the input, at least 1")
     s2 = variance_of(std, variance, "input_weights")
     each = s2 / (int(columns) * share)
     source = InputMatrix(check_dim(width), (0,) * int(columns), Isotropic(each, int(columns)), name, s2)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import function, reals
 from ..backprop import backprop
 from ..ensembles import Dim
 from ..errors import BadParameter, NotConverged
@@ -57,7 +58,8 @@ def length_map(phi: Phi, q: Any, weight_std: float = 1.0, bias_std: float = 0.0)
     >>> rmtp.networks.length_map(rmtp.relu, [1.0, 2.0], 2**0.5).round(12)
     array([1., 2.])
     """
-    q = _variances(q)
+    q, phi = _variances(q), function(phi, "phi")
+    weight_std, bias_std = _stds(weight_std, "weight_std"), _stds(bias_std, "bias_std")
     z = Normal(Dim("n"))
     value = limit(np.mean(phi(parameter(np.sqrt(np.atleast_1d(q))) * z) ** 2)).value
     return np.asarray(weight_std**2 * np.asarray(value, dtype=float) + bias_std**2).reshape(np.shape(q))
@@ -253,10 +255,17 @@ def phase_diagram(phi: Phi, weight_std: Any, bias_std: Any, ax: Any = None) -> t
 
 
 def _variances(q: Any) -> np.ndarray:
-    array = np.asarray(q, dtype=float)
-    if not np.all(np.isfinite(array)) or np.any(array < 0):
+    array = reals(q, "the variance", "finite variances >= 0")
+    if np.any(array < 0):
         raise BadParameter(f"the variance {q!r}", remedy="finite variances >= 0")
     return array
+
+
+def _stds(value: Any, what: str) -> Any:
+    array = reals(value, what, "a standard deviation >= 0")
+    if array.ndim or array < 0:
+        raise BadParameter(f"{what}={value!r}", remedy="a standard deviation >= 0")
+    return value
 
 
 def fixed_lengths(
