@@ -95,10 +95,10 @@ def _homogeneous(functions: Functions, var: np.ndarray) -> Any:
     for fn, power in functions:
         _, k, a, b = fn.family
         degree, plus, minus = degree + k * power, plus * float(a) ** power, minus * float(b) ** power
-    moment = 2 ** (0.5 * degree) * math.gamma(0.5 * (degree + 1)) / math.sqrt(math.pi)
-    value = (
-        0.5 * (plus + (-1) ** degree * minus) * moment * (np.sqrt(var) if degree % 2 else 1.0) * var ** (degree // 2)
-    )
+    half = degree // 2
+    even = math.factorial(degree) // (2**half * math.factorial(half)) if degree % 2 == 0 else 0
+    moment = even or math.sqrt(2 / math.pi) * 2**half * math.factorial(half)
+    value = 0.5 * (plus + (-1) ** degree * minus) * moment * (np.sqrt(var) if degree % 2 else 1.0) * var**half
     return np.where(var == 0, composite(functions)(np.zeros(())), value) if np.any(var == 0) else value
 
 
