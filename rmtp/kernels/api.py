@@ -20,7 +20,7 @@ from .careful import listed
 from .entrywise import entrywise
 from .gia import GIAReport, check
 from .lines import fresh_sources
-from .places import Batch
+from .places import Batch, Grid, products
 from .run import Ready, prepare, single_moments, single_outputs, tile
 from .store import Files, Memory
 from .tangent import bias_metric, check_parametrization, kernel_plan, trained_uses
@@ -28,6 +28,7 @@ from .tangent import bias_metric, check_parametrization, kernel_plan, trained_us
 RELATIVE = 1e-13  # of closed forms, propagated
 QUADRATURE = 1e-10
 _TILE_BYTES = 1 << 19
+_PRODUCT_BYTES = 1 << 28
 _BLOCK = 1024  # inputs along a side of what an executor gets at a time
 
 
@@ -381,8 +382,12 @@ def _tiles(
     lefts = {i: left.part(slice(i, i + side)) for i in range(0, n1, side)}
     rights = lefts if symmetric else {j: right.part(slice(j, j + side)) for j in range(0, n2, side)}
 
+    whole = products(ready.plan, left, right, _PRODUCT_BYTES) if len(starts) > 1 else {}
+
     def work(at: tuple[int, int]) -> tuple[tuple[int, int], dict[str, np.ndarray], float]:
-        return (at, *_careful_tile(ready, lefts[at[0]], rights[at[1]], symmetric and at[0] == at[1]))
+        i, j = at
+        parts = {key: value[:, i : i + side, j : j + side] for key, value in whole.items()}
+        return (at, *_careful_tile(ready, Grid(lefts[i], rights[j], parts), symmetric and i == j))
 
     if len(starts) == 1:
         yield work(starts[0])
@@ -391,9 +396,10 @@ def _tiles(
         yield from progress(pool.map(work, starts), "kernel", len(starts))
 
 
-def _careful_tile(ready: Ready, left: Batch, right: Batch, mirrored: bool) -> tuple[dict[str, np.ndarray], float]:
+def _careful_tile(ready: Ready, place: Grid, mirrored: bool) -> tuple[dict[str, np.ndarray], float]:
     """A tile, its doubtful pairs done again one by one; of a mirrored tile the upper triangle is enough."""
-    found, doubtful = tile(ready, left, right)
+    found, doubtful = tile(ready, place)
+    left, right = place.left, place.right
     if doubtful is None:
         return found, 0.0
     i, j = np.nonzero(np.triu(doubtful, 1) if mirrored else doubtful)

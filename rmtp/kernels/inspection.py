@@ -148,6 +148,10 @@ def kernel_gradients(
     BadParameter
         If theta holds 0 or no numbers, or the family does not depend on it through standard deviations.
 
+    Notes
+    -----
+    Not tile by tile: about a dozen arrays (N1, N2) are alive at a time.
+
     Examples
     --------
     >>> import numpy as np, rmtp

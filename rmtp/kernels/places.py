@@ -5,7 +5,8 @@ A place says how the arrays of single inputs are laid along its last axes, and w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..ring import as_number
 from .plan import CROSS, LEFT, Given, Gram, Plan, Ref
 
 Values = dict[int, np.ndarray]
+Products = Mapping[int, np.ndarray]  # by id of the Gram: (entries, N1, N2)
 
 
 def given_lines(plan: Plan, x: np.ndarray) -> Values:
@@ -106,6 +108,7 @@ class Grid:
 
     left: Batch
     right: Batch
+    products: Products = field(default_factory=dict)
     trailing = 2
 
     def fetch(self, ref: Ref, values: Values) -> np.ndarray:
@@ -119,12 +122,35 @@ class Grid:
 
     def gram(self, op: Gram) -> np.ndarray:
         """Inner products of channels, without their variance."""
+        if id(op) in self.products:
+            return self.products[id(op)]
         (k, m), (i, j) = op.lines, op.positions
         a, b = self.left.channels(k), self.right.channels(m)
         if len(i) > max(a.shape[2], b.shape[2]):  # most pairs of positions: one product of everything
-            whole = np.tensordot(a, b, axes=([1], [1]))  # (input, position, input, position)
-            return np.ascontiguousarray(whole.transpose(1, 3, 0, 2))[i, j]
+            first, second = np.ascontiguousarray(a.transpose(0, 2, 1)), np.ascontiguousarray(b)
+            whole = (
+                first[:, None] @ second[None]
+            )  # (input, input', position, position'), by products that stay in one thread
+            return np.ascontiguousarray(whole.transpose(2, 3, 0, 1))[i, j]
         return self.left.vectors(k, i) @ self.right.vectors(m, j).transpose(0, 2, 1)
+
+
+def products(plan: Plan, left: Batch, right: Batch, limit: int) -> dict[int, np.ndarray]:
+    """Inner products of whole batches, of the lines that have one position, while they fit into so many bytes.
+
+    BLAS has threads of its own: called from those that work on tiles, they would be more than there are cores.
+    """
+    found: dict[int, np.ndarray] = {}
+    for moment in plan.moments:
+        op = moment.op
+        if isinstance(op, Gram) and moment.cross and len(op.positions[0]) == 1:
+            limit -= 8 * len(left.x) * len(right.x)
+            if limit < 0:
+                break
+            a = left.vectors(op.lines[0], op.positions[0])[0]
+            b = a if left is right and op.lines[0] == op.lines[1] else right.vectors(op.lines[1], op.positions[1])[0]
+            found[id(op)] = (a @ b.T)[None]
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -203,9 +203,9 @@ def _beneath(plan: Plan, roots: frozenset[int]) -> set[int]:
     return needed
 
 
-def tile(ready: Ready, left: Batch, right: Batch) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+def tile(ready: Ready, place: Grid) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
     """The outputs for all pairs of two batches, axes (sweep, N1, N2) of each, and the pairs that need more care."""
-    place = Grid(left, right)
+    left, right = place.left, place.right
     values: Values = {}
     doubtful: np.ndarray | None = None
     with np.errstate(all="ignore"):

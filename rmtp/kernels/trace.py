@@ -36,7 +36,7 @@ from ..instructions import (
 )
 from ..nonlinearity import Nonlinearity
 from ..program import Program
-from .entries import Support, broadcast_entries, linear_entries, pairings, union
+from .entries import Support, broadcast_entries, linear_entries, pairings, positions, union
 from .lines import fresh_law, fresh_sources, given, independent_moments, is_number, origins, without_division, zeros
 from .plan import CROSS, Algebra, Constant, Expectation, Function, Given, Gram, Moment, Op, Plan, Ref, Term
 
@@ -249,7 +249,7 @@ class Tracer:
             table = tables[ask.key]
             if np.array_equal(table, ask.entries):
                 return Ref(number[ask.key], ask.side)
-            return Ref(number[ask.key], ask.side, np.searchsorted(table, ask.entries))
+            return Ref(number[ask.key], ask.side, positions(table, ask.entries))
 
         moments = tuple(Moment(_resolved(draft, found), size, cross, text) for _, size, cross, text, draft in drafts)
         results = tuple((name, Ref(number[name], CROSS if cross else 0)) for name in outputs)
