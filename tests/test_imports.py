@@ -39,7 +39,7 @@ ORDER = [
         "zlaw",
         "uses",
     ),
-    *("dyson.coefficients", "dyson.elimination", "dyson.couplings", "dyson.system"),
+    *("dyson.coefficients", "dyson.elimination", "dyson.panels", "dyson.couplings", "dyson.system"),
     *("dyson.closure", "dyson.continuation", "dyson.series", "dyson.implicit", "theorem", "limit", "memory"),
     *("solving", "verify"),
     *("dyson.resolvent", "dyson.precision", "spectra", "spectra.arguments"),
