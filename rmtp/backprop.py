@@ -10,7 +10,7 @@ that is ``dx = sqrt(n) * df/dx`` (TP II, 2006.14548, Equation 12).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -217,7 +217,7 @@ def input_matrix(node: Node) -> InputMatrix | None:
     return None
 
 
-def ancestors(root: Node) -> list[Node]:
+def ancestors(root: Node, beneath: Callable[[Node], Sequence[Node]] = lambda node: node.args) -> list[Node]:
     """Everything beneath a handle, itself included, arguments first; without recursion."""
     done: dict[int, Node] = {}
     stack: list[tuple[Node, bool]] = [(root, False)]
@@ -229,7 +229,7 @@ def ancestors(root: Node) -> list[Node]:
             done[id(node)] = node
             continue
         stack.append((node, True))
-        stack.extend((a, False) for a in reversed(node.args) if id(a) not in done)
+        stack.extend((a, False) for a in reversed(beneath(node)) if id(a) not in done)
     return list(done.values())
 
 
@@ -291,12 +291,16 @@ def sensitivities(x: Vector, stops: Mapping[int, Sequence[tuple[Node, Node]]]) -
     """
     found: dict[int, Node] = {}
     gradients: dict[int, Node] = {id(x): Scalar(Parameter(Fraction(1)))}
-    extra = {u: [v for _, v in held] for u, held in stops.items()}
-    order = _ordered(x, extra)
+
+    def beneath(node: Node) -> list[Node]:  # a product holds further vectors, not what it multiplies
+        if id(node) in stops:
+            return [v for _, v in stops[id(node)]]
+        return [] if isinstance(node.op, MatVec) else [a for a in node.args if a.dim is not None]
+
+    order = ancestors(x, beneath)
     reaching = set(stops)  # only what depends on a product is differentiated: labels and batches may jump
     for node in order:
-        beneath = extra[id(node)] if id(node) in extra else () if isinstance(node.op, MatVec) else node.args
-        if any(id(a) in reaching for a in beneath):
+        if any(id(a) in reaching for a in beneath(node)):
             reaching.add(id(node))
     for node in reversed(order):
         g = gradients.get(id(node))
@@ -320,23 +324,6 @@ def sensitivities(x: Vector, stops: Mapping[int, Sequence[tuple[Node, Node]]]) -
                 old = gradients.get(id(arg))
                 gradients[id(arg)] = part if old is None else apply(ADD, old, part)
     return found
-
-
-def _ordered(root: Node, extra: Mapping[int, Sequence[Node]]) -> list[Node]:
-    """`ancestors` over vectors, where products hold further vectors instead of what they multiply."""
-    done: dict[int, Node] = {}
-    stack: list[tuple[Node, bool]] = [(root, False)]
-    while stack:
-        node, ready = stack.pop()
-        if id(node) in done:
-            continue
-        if ready:
-            done[id(node)] = node
-            continue
-        stack.append((node, True))
-        beneath = extra[id(node)] if id(node) in extra else () if isinstance(node.op, MatVec) else node.args
-        stack.extend((a, False) for a in beneath if a.dim is not None and id(a) not in done)
-    return list(done.values())
 
 
 def _is_one(x: Node) -> bool:

@@ -236,6 +236,35 @@ def _sources(line: Line) -> tuple[Source, ...]:
     return ()
 
 
+def walk(program: Program, value: Callable[[int, list[Any]], Any]) -> list[Any]:
+    """The outputs of a program whose lines are computed one by one and dropped after their last use.
+
+    Parameters
+    ----------
+    program : Program
+    value : callable
+        ``value(number, values of its arguments)``.
+
+    Raises
+    ------
+    RmtpError
+        Of the line that fails; other exceptions get a note of the line.
+    """
+    values: dict[int, Any] = {}
+    outputs = set(program.outputs)
+    for number, (line, dead) in enumerate(zip(program.lines, lifetimes(program)[0], strict=True)):
+        try:
+            values[number] = value(number, [values[a] for a in line.args])
+        except RmtpError as error:
+            raise error.located(program.where(number)) from None
+        except Exception as error:  # a user's function that does not take arrays
+            error.add_note(f"at   {program.where(number)}")
+            raise
+        for old in dead - outputs:
+            del values[old]
+    return [values[number] for number in program.outputs]
+
+
 def lifetimes(program: Program) -> tuple[list[set[int]], list[set[int]]]:
     """Per line: the lines that nothing uses after it, and the sources (by id) that are used for the last time."""
     seen: set[int] = set()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import RmtpError, UnsupportedOperation
+from ..errors import UnsupportedOperation
 from ..instructions import (
     Apply,
     Arithmetic,
@@ -28,7 +28,7 @@ from ..instructions import (
 )
 from ..nonlinearity import Nonlinearity
 from ..program import Program
-from ..sample import ARITHMETIC, broadcast_result, combine_arrays, lifetimes
+from ..sample import ARITHMETIC, broadcast_result, combine_arrays, lifetimes, walk
 
 
 def run_batch(program: Program, width: int, drawn: Mapping[int, np.ndarray], x: np.ndarray) -> list[np.ndarray]:
@@ -64,22 +64,12 @@ def run_batch(program: Program, width: int, drawn: Mapping[int, np.ndarray], x: 
     >>> run_batch(program, 4, {id(constant): np.full(4, 2.0)}, np.ones((5, 3)))
     [array([6., 6., 6., 6., 6.])]
     """
-    values: dict[int, Any] = {}
-    outputs = set(program.outputs)
-    dead, _ = lifetimes(program)
-    for number, line in enumerate(program.lines):
-        try:
-            values[number] = _value(
-                line, [program.lines[a] for a in line.args], [values[a] for a in line.args], drawn, x
-            )
-        except RmtpError as error:
-            raise error.located(program.where(number)) from None
-        except Exception as error:  # a user's function that does not take arrays
-            error.add_note(f"at   {program.where(number)}")
-            raise
-        for old in dead[number] - outputs:
-            del values[old]
-    return [values[number] for number in program.outputs]
+
+    def value(number: int, args: list[Any]) -> Any:
+        line = program.lines[number]
+        return _value(line, [program.lines[a] for a in line.args], args, drawn, x)
+
+    return walk(program, value)
 
 
 def bytes_per_input(program: Program, width: int) -> int:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..backprop import InputUse, Use, VectorUse
-from ..errors import RmtpError, UnsupportedOperation
+from ..errors import UnsupportedOperation
 from ..instructions import Apply, Average, Combine, Init, Input, Line, MatVec, NormalGroup, Parameter
 from ..networks.evaluate import applied
 from ..program import Program
-from ..sample import combine_arrays, lifetimes
+from ..sample import combine_arrays, walk
 
 LEAD = 2  # members and outputs
 
@@ -51,19 +51,12 @@ def run_stack(program: Program, drawn: Mapping[int, np.ndarray], x: np.ndarray) 
     >>> run_stack(program, {id(constant): np.full((1, 1, 4), 2.0)}, np.ones((5, 3)))[0].shape
     (1, 1, 5)
     """
-    values: dict[int, Any] = {}
-    outputs = set(program.outputs)
-    dead, _ = lifetimes(program)
-    for number, line in enumerate(program.lines):
-        try:
-            values[number] = _value(
-                line, [program.lines[a] for a in line.args], [values[a] for a in line.args], drawn, x
-            )
-        except RmtpError as error:
-            raise error.located(program.where(number)) from None
-        for old in dead[number] - outputs:
-            del values[old]
-    return [values[number] for number in program.outputs]
+
+    def value(number: int, args: list[Any]) -> Any:
+        line = program.lines[number]
+        return _value(line, [program.lines[a] for a in line.args], args, drawn, x)
+
+    return walk(program, value)
 
 
 def _value(line: Line, parents: Sequence[Line], args: Sequence[Any], drawn: Mapping[int, np.ndarray], x: Any) -> Any:
