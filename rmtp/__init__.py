@@ -7,6 +7,7 @@ from .amp.simulation import compare, simulate
 from .backprop import Gradient, backprop
 from .eigenlaws import FreeCumulants, Moments, RTransform
 from .ensembles import Dim
+from .equations.api import derive
 from .handles import Scalar, Vector, parameter
 from .kernels.api import Kernel, kernel_function, nngp, nngp_ntk, ntk
 from .kernels.gia import gia_check
@@ -36,6 +37,7 @@ from .matrices import Matrix, block, diag, eye, inv, outer
 from .matrixlaws import BiInvariant, Haar, Invariant, Wishart
 from .networks.layers import Output, readout
 from .program import Program, width_classes
+from .quantity import symbol
 from .results import Estimate
 from .sample import sample
 from .solving import solve
@@ -78,6 +80,7 @@ __all__ = [
     "block",
     "compare",
     "constant",
+    "derive",
     "diag",
     "elementwise",
     "elu",
@@ -115,6 +118,7 @@ __all__ = [
     "spectrum",
     "state_evolution",
     "swish",
+    "symbol",
     "verify",
     "width_classes",
 ]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .errors import BadParameter
+from .quantity import Quantity, given
 
 Number = Any  # int, Fraction, float, mpf or an array of them: the engine is generic over the ring
 
@@ -53,11 +54,13 @@ class Dim:
     ratio: Number = 1
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "ratio", given(self.ratio))
         try:
             if isinstance(self.ratio, str):
                 raise TypeError
-            positive = bool(np.all(np.isfinite(np.asarray(self.ratio, float)))) and bool(
-                np.all(np.asarray(self.ratio, float) > 0)
+            positive = isinstance(self.ratio, Quantity) or (
+                bool(np.all(np.isfinite(np.asarray(self.ratio, float))))
+                and bool(np.all(np.asarray(self.ratio, float) > 0))
             )
         except (TypeError, ValueError):
             positive = False
@@ -186,23 +189,25 @@ def draw_haar(rng: np.random.Generator, rows: int, cols: int, variance: float, e
 
 def variance_of(std: Number, variance: Number | None, what: str) -> Number:
     """s^2 from ``std=`` or ``variance=``; the latter keeps rationals such as 6/5 exact."""
-    given = std if variance is None else variance
+    value = given(std if variance is None else variance)
     if variance is not None and not (isinstance(std, int) and std == 1):
         raise BadParameter(f"{what}: std={std!r} and variance={variance!r} are both given", remedy="give one of them")
+    if isinstance(value, Quantity):
+        return value * value if variance is None else value
     try:
-        if isinstance(given, str):
+        if isinstance(value, str):
             raise TypeError
-        values = np.asarray(given, dtype=float)
+        values = np.asarray(value, dtype=float)
         fine = bool(np.all(np.isfinite(values)) and np.all(values >= 0))
     except (TypeError, ValueError):
         fine = False
     if not fine:
         raise BadParameter(
-            f"{what}: {'std' if variance is None else 'variance'}={given!r}",
+            f"{what}: {'std' if variance is None else 'variance'}={value!r}",
             remedy="a finite number >= 0, or an array of them for a sweep",
         )
-    if isinstance(given, int | Fraction):
-        given = Fraction(given)
-    elif isinstance(given, list | tuple | np.ndarray):
-        given = np.asarray(given)
-    return given * given if variance is None else given
+    if isinstance(value, int | Fraction):
+        value = Fraction(value)
+    elif isinstance(value, list | tuple | np.ndarray):
+        value = np.asarray(value)
+    return value * value if variance is None else value

@@ -29,6 +29,7 @@ from .instructions import (
 )
 from .nonlinearity import Nonlinearity
 from .printing import handle_text
+from .quantity import Quantity, given, is_symbolic
 from .shapes import Axes, broadcast, indexed
 
 _LOGICAL = ("add", "subtract", "multiply")  # what &, |, ^ and ~ are made of
@@ -157,13 +158,14 @@ class Scalar(Node):
 
 def number_like(value: Any) -> bool:
     """A number, or an array of numbers, that may stand in a program."""
-    return isinstance(value, int | float | Fraction | np.number | np.ndarray | list | tuple | np.bool_)
+    return isinstance(value, int | float | Fraction | Quantity | np.number | np.ndarray | list | tuple | np.bool_)
 
 
 def as_node(value: Any) -> Node:
     """A handle as it is; a number or an array as a `Parameter`."""
     if isinstance(value, Node):
         return value
+    value = given(value)
     if hasattr(value, "applied"):
         raise UnsupportedOperation(
             f"a coordinatewise function of the matrix {value!r}", remedy="act on vectors: np.tanh(W @ x)"
@@ -182,7 +184,8 @@ def as_node(value: Any) -> Node:
 
 
 def plain(value: Any) -> Number:
-    """A Python number: integers as Fractions, NumPy scalars unpacked."""
+    """A Python number: integers as Fractions, NumPy scalars unpacked, symbols as they are."""
+    value = given(value)
     if np.ndim(value):
         raise BadParameter(f"{value!r} where one number belongs", remedy="give one number")
     if isinstance(value, np.generic | np.ndarray):
@@ -194,6 +197,8 @@ def plain(value: Any) -> Number:
 
 
 def _check_finite(value: Any) -> None:
+    if is_symbolic(value):
+        return
     try:
         fine = bool(np.all(np.isfinite(np.asarray(value, dtype=float))))
     except (TypeError, ValueError):
@@ -222,6 +227,7 @@ def parameter(value: Any) -> Scalar:
     >>> rmtp.limit(np.mean((rmtp.parameter([1, 2, 3]) * x) ** 2)).value
     array([1., 4., 9.])
     """
+    value = given(value)
     array = np.asarray(value)
     if not array.ndim:
         return Scalar(Parameter(plain(value)))
@@ -274,7 +280,8 @@ def _scalar(x: Any) -> bool:
 
 def divide(a: Any, b: Any) -> Any:
     """a / b; division by a scalar is linear, by a vector it is multiplication by the reciprocal."""
-    if not isinstance(b, Node) and np.any(np.asarray(b, dtype=float) == 0):
+    b = given(b)
+    if not isinstance(b, Node) and not is_symbolic(b) and np.any(np.asarray(b, dtype=float) == 0):
         raise BadParameter(f"division of {a!r} by {b!r}", remedy="divide by something that is not zero")
     return apply(DIVIDE, a, b) if _scalar(b) else apply(MULTIPLY, a, apply(nl.RECIPROCAL, b))
 

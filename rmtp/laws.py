@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .errors import BadParameter, DivergentExpectation
+from .quantity import given, is_symbolic
 
 Number = Any
 
@@ -154,10 +155,10 @@ def Discrete(values: Sequence[Number], weights: Sequence[Number] | None = None) 
     >>> rmtp.Discrete([-1, 1]).moment(2)
     Fraction(1, 1)
     """
-    values = list(values)
+    values = [given(v) for v in values]
     if weights is None:
         weights = [Fraction(1, len(values))] * len(values) if values else []
-    if any(not math.isfinite(float(v)) for v in values):
+    if any(not is_symbolic(v) and not math.isfinite(float(v)) for v in values):
         raise BadParameter(f"Discrete: the atoms {values!r} are not finite", remedy="give finite numbers")
     return _mixture([Atom(_rational(v)) for v in values], list(weights), "Discrete")
 
@@ -242,10 +243,14 @@ def _rational(value: Number) -> Number:
 
 
 def _mixture(parts: list[Component], weights: list[Number], what: str) -> CoordinateLaw:
-    weights = [_rational(w) for w in weights]
+    weights = [_rational(given(w)) for w in weights]
     if not parts or len(parts) != len(weights):
         raise BadParameter(f"{what}: {len(parts)} atoms and {len(weights)} weights", remedy="one weight per atom")
     total = sum(weights)
+    if is_symbolic(weights):
+        if total != 1:
+            raise BadParameter(f"{what}: the weights {weights!r} sum to {total}", remedy="weights that sum to 1")
+        return CoordinateLaw(tuple(parts), tuple(weights))
     if any(not np.all(np.asarray(w, dtype=float) >= 0) for w in weights) or not np.all(np.abs(total - 1) <= 1e-12):
         raise BadParameter(f"{what}: the weights {weights!r} are no probabilities", remedy="weights >= 0 that sum to 1")
     kept = [(p, w) for p, w in zip(parts, weights, strict=True) if np.any(w != 0)]

@@ -16,6 +16,7 @@ from ..instructions import ConstantSource, IIDSource, Init
 from ..language import GOE, IID, Gaussian, Normal, constant
 from ..laws import Atom, CoordinateLaw, Discrete, GaussianLaw, Mixture
 from ..matrices import Expression, outer
+from ..quantity import given, is_symbolic
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +138,8 @@ def linear_model(
     A = Gaussian(m, n, variance=_inverse(m.ratio), entries=entries, name="A") if matrix is None else matrix(m, n)
     x0 = _signal(n, prior)
     y = A @ x0
-    if np.any(np.asarray(_variance(noise, "noise"), dtype=float)):
+    noise = given(noise)
+    if is_symbolic(noise) or np.any(np.asarray(_variance(noise, "noise"), dtype=float)):
         y = y + _scaled(Normal(m, name="w"), noise)
     return Problem(A, x0, y, name="linear model")
 
@@ -377,6 +379,9 @@ def minibatches(problem: Problem, count: int) -> Problem:
 
 
 def _widths(delta: Number) -> tuple[Dim, Dim]:
+    delta = given(delta)
+    if is_symbolic(delta):
+        return Dim("n"), Dim("m", delta)
     try:
         values = np.asarray(delta, dtype=float)
     except (TypeError, ValueError):
@@ -393,6 +398,9 @@ def _inverse(ratio: Number) -> Number:
 
 
 def _variance(value: Number, what: str) -> Number:
+    value = given(value)
+    if is_symbolic(value):
+        return value
     try:
         fine = bool(np.all(np.asarray(value, dtype=float) >= 0) and np.all(np.isfinite(np.asarray(value, dtype=float))))
     except (TypeError, ValueError):
@@ -412,6 +420,9 @@ def _scaled(x: Vector, variance: Number) -> Any:
 
 
 def _share(share: Any) -> Any:
+    share = given(share)
+    if is_symbolic(share):
+        return share
     values = np.asarray(share, dtype=float)
     if not np.all((values > 0) & (values <= 1)):
         raise BadParameter(f"share={share!r}", remedy="a probability > 0, or an array of them")
@@ -433,7 +444,8 @@ def _signal(dim: Dim, prior: Any, name: str = "x0") -> Vector:
 
 
 def _spread(law: CoordinateLaw) -> bool:
-    return bool(np.all(np.asarray(law.moment(2), dtype=float) - np.asarray(law.moment(1), dtype=float) ** 2 > 0))
+    variance = law.moment(2) - law.moment(1) ** 2
+    return is_symbolic(variance) or bool(np.all(np.asarray(variance, dtype=float) > 0))
 
 
 def _spikes(n: Dim, snr: Any, prior: Any, name: str) -> tuple[list[Any], list[Vector], Vector]:
