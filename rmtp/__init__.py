@@ -8,6 +8,8 @@ from .backprop import Gradient, backprop
 from .eigenlaws import FreeCumulants, Moments, RTransform
 from .ensembles import Dim
 from .equations.api import derive
+from .equations.iterations import Recursion, derive_recursion
+from .equations.system import Equations
 from .handles import Scalar, Vector, parameter
 from .kernels.api import Kernel, kernel_function, nngp, nngp_ntk, ntk
 from .kernels.gia import gia_check
@@ -54,6 +56,7 @@ __all__ = [
     "BiInvariant",
     "Dim",
     "Discrete",
+    "Equations",
     "Estimate",
     "FreeCumulants",
     "Gaussian",
@@ -69,6 +72,7 @@ __all__ = [
     "Output",
     "Program",
     "RTransform",
+    "Recursion",
     "Scalar",
     "Trajectory",
     "Vector",
@@ -81,6 +85,7 @@ __all__ = [
     "compare",
     "constant",
     "derive",
+    "derive_recursion",
     "diag",
     "elementwise",
     "elu",

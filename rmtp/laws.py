@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .errors import BadParameter, DivergentExpectation
-from .quantity import given, is_symbolic
+from .quantity import Quantity, given, is_symbolic, quantity_text
 
 Number = Any
 
@@ -127,7 +127,11 @@ def describe(law: CoordinateLaw | Component) -> str:
         case CoordinateLaw(components, weights) if len(components) == 1:
             return describe(components[0])
         case CoordinateLaw(components, weights):
-            return " + ".join(f"{w} {describe(p)}" for w, p in zip(weights, components, strict=True))
+            return " + ".join(f"{_weight_text(w)} {describe(p)}" for w, p in zip(weights, components, strict=True))
+
+
+def _weight_text(weight: Number) -> str:
+    return quantity_text(weight) if isinstance(weight, Quantity) else str(weight)
 
 
 def Discrete(values: Sequence[Number], weights: Sequence[Number] | None = None) -> CoordinateLaw:

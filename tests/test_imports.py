@@ -78,6 +78,7 @@ ORDER = [
     *("amp.problems", "amp.observed", "amp.fresh", "amp.evolution", "amp.simulation", "amp.correction"),
     *("amp.algorithms", "amp.denoisers", "amp.channels", "amp.spectral", "amp.fixedpoints", "amp"),
     *("equations", "equations.writing", "equations.walk", "equations.system", "equations.present", "equations.api"),
+    "equations.iterations",
     *("reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}

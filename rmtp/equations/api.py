@@ -10,7 +10,7 @@ from ..handles import Node, Scalar, Vector
 from ..language import program as program_of
 from ..normal import Draw
 from ..quantity import Quantity, sympy_module
-from .present import Presenter, presented, symbol_of
+from .present import Presenter, presented
 from .system import Equations, Mean, Value, pruned, symbols_of
 from .walk import Symbolic
 
@@ -85,13 +85,11 @@ def _value(presenter: Presenter, h: Any, k: int) -> Any:
         presenter.cover(z)
         return z
     assert isinstance(h, Scalar)
-    out = presenter.express(value)
     name = presenter.given_names[k]
     for line in presenter.lines:
         if isinstance(line, Value | Mean) and line.symbol.name == name:
             return line.right if isinstance(line, Value) else line.symbol
-    presenter.lines.append(Value(symbol_of(name, None), out))
-    return out
+    return presenter.show(name, value)
 
 
 def assembled(presenter: Presenter, value: Any, text: str) -> Equations:

@@ -149,6 +149,12 @@ class Presenter:
             self.lines.append(Value(symbol, right))
             self._shown.append((self.reduced(q), symbol))
 
+    def show(self, name: str, value: Any) -> Any:
+        """A line for a number, under a name; its right-hand side."""
+        right = self.express(value)
+        self.lines.append(Value(symbol_of(name, isinstance(value, Quantity) and _sure(value)), right))
+        return right
+
     def _form(self, line: int) -> Form:
         argument = self.walked.values[self.walked.program.lines[line].args[0]]
         return argument if isinstance(argument, Form) else times(argument.first, argument.second)

@@ -110,8 +110,7 @@ class Equations:
 
     def latex(self) -> str:
         """An ``align*`` environment."""
-        rows = [rf"{name(s)} &\sim \text{{{describe(law)}}}" for s, law in self.draws.items()]
-        rows += map(line_latex, self.lines)
+        rows = [*law_lines(self.draws), *map(line_latex, self.lines)]
         return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
 
     def _repr_latex_(self) -> str:
@@ -130,9 +129,9 @@ class Equations:
                     pair = sympy.Function("Cov")(line.first, line.second)
                     out[str(pair)] = sympy.Eq(pair, line.right, evaluate=False)
                 case Mean():
-                    out[line.symbol.name] = sympy.Eq(line.symbol, sympy.Function("E")(line.integrand), evaluate=False)
+                    out[str(line.symbol)] = sympy.Eq(line.symbol, sympy.Function("E")(line.integrand), evaluate=False)
                 case Value():
-                    out[line.symbol.name] = sympy.Eq(line.symbol, line.right, evaluate=False)
+                    out[str(line.symbol)] = sympy.Eq(line.symbol, line.right, evaluate=False)
         return out
 
     def __getitem__(self, key: str) -> Any:
@@ -176,7 +175,7 @@ class Equations:
                 case Covariance(first, second, right):
                     numbers.set_covariance(first, second, right)
                 case Value(symbol, right):
-                    numbers.env[symbol] = numbers.value(right)
+                    numbers.set_value(symbol, right)
                 case Mean(symbol, integrand):
                     numbers.env[symbol] = numbers.mean(integrand)
         return numbers
@@ -214,6 +213,11 @@ class Numbers:
     def set_covariance(self, first: Any, second: Any, right: Any) -> None:
         """Of two Gaussians."""
         self.cov[first, second] = self.cov[second, first] = self.value(right)
+
+    def set_value(self, left: Any, right: Any) -> None:
+        """Of a symbol, or of the square of a positive one."""
+        value = self.value(right)
+        self.env[left if left.is_Symbol else left.base] = value if left.is_Symbol else float(value) ** 0.5
 
     def mean(self, integrand: Any) -> float:
         """E of an expression in random variables, by `limit`."""
@@ -263,8 +267,54 @@ def numeric(law: CoordinateLaw, value: Any) -> CoordinateLaw:
 
 
 def name(expression: Any) -> str:
-    """LaTeX of an expression."""
-    return str(sympy_module().latex(expression, fold_short_frac=False))
+    """LaTeX of an expression; words of several letters are upright."""
+    sympy = sympy_module()
+    known = {s: shown for s in expression.free_symbols if (shown := _upright(s.name))}
+    return str(sympy.latex(expression, symbol_names=known))
+
+
+def _upright(text: str) -> str:
+    """A name that is neither a letter nor a Greek letter, its index set below."""
+    stem, _, index = text.partition("_")
+    stem = stem.rstrip("0123456789")
+    if len(stem) < 2 or not stem.isalpha() or stem.lower() in greek_letters():
+        return ""
+    digits = text.partition("_")[0][len(stem) :]
+    below = ",".join(part.strip("{}") for part in (digits, index) if part)
+    return rf"\mathrm{{{stem}}}" + (f"_{{{below}}}" if below else "")
+
+
+def greek_letters() -> frozenset[str]:
+    """The names that LaTeX knows as letters."""
+    from sympy.printing.latex import greek_letters_set
+
+    return frozenset(greek_letters_set)
+
+
+def law_latex(law: CoordinateLaw) -> str:
+    """A law as a mixture of point masses and Gaussians."""
+
+    def shown(value: Any) -> str:
+        return name(number(value)) if isinstance(value, int | Fraction | Quantity) else f"{float(value):.6g}"
+
+    parts = []
+    for weight, part in zip(law.weights, law.components, strict=True):
+        match part:
+            case Atom(value):
+                body = rf"\delta_{{{shown(value)}}}"
+            case GaussianLaw(mean, var):
+                body = rf"\mathcal{{N}}\left({shown(mean)}, {shown(var)}\right)"
+            case _:
+                body = rf"\text{{{describe(part)}}}"
+        factor = shown(weight)
+        wide = isinstance(weight, Quantity) and weight.expression.is_Add
+        parts.append(body if weight == 1 else (rf"\left({factor}\right)" if wide else factor) + body)
+    return " + ".join(parts)
+
+
+def law_lines(draws: Mapping[Any, CoordinateLaw]) -> list[str]:
+    """Rows of an align environment."""
+    return [rf"{name(s)} &\sim {law_latex(law)}" for s, law in draws.items()]
 
 
 def z(vector: str) -> str:

@@ -1,0 +1,389 @@
+"""The state evolution of an iteration as a recursion in t.
+
+A few steps are derived and written with indices relative to the step. If every step past the first few reads the same, that is
+the recursion; nothing is assumed about the algorithm. If they do not repeat, its memory grows and the steps are all there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..amp.evolution import Algorithm, label, trace
+from ..amp.problems import Problem
+from ..errors import BadParameter, UnsupportedOperation
+from ..language import program as program_of
+from ..laws import describe
+from ..quantity import sympy_module
+from .api import assembled
+from .present import presented
+from .system import Covariance, Equations, Line, Mean, Numbers, Value, law_lines, line_latex, line_text, parameters
+from .walk import Symbolic
+
+_ROOTS = ("tau", "nu", "omega", "xi")
+_LETTERS = ("q", "p", "r", "a", "b", "c", "d", "e")
+_REPEATS = 2  # steps that must read the same
+
+
+@dataclass(frozen=True, eq=False)
+class Recursion:
+    """State evolution, closed or not.
+
+    Attributes
+    ----------
+    name : str
+    start : tuple
+        Lines before the recursion takes over.
+    rules : tuple
+        Lines with index t, for t = first, first + 1, ..; empty if the steps do not repeat.
+    first : int
+    unrolled : Equations
+        The derived steps.
+    memory : int
+        How many steps back the rules look.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> import rmtp
+    >>> from rmtp.amp import amp, linear_model, soft, three_point
+    >>> delta, sigma2, alpha, rho = (rmtp.symbol(s) for s in ("delta", "sigma2", "alpha", "rho"))
+    >>> problem = linear_model(delta, three_point(rho), sigma2)
+    >>> found = rmtp.derive_recursion(partial(amp, denoiser=soft(alpha)), problem)
+    >>> print(found)
+    x0 ~ (1 - rho) delta(0) + rho/2 delta(1) + rho/2 delta(-1)
+    mse_0 = rho
+    for t = 0, 1, ..
+      tau_t**2 = sigma2 + mse_t/delta
+      G_t ~ N(0, tau_t**2)
+      mse_{t+1} = E[(x0 - soft(G_t + x0, alpha*tau_t))**2]
+    >>> [round(v, 6) for v in found.evaluate(2, delta=0.5, sigma2=0.01, alpha=1.5, rho=0.1)]
+    [0.1, 0.056413, 0.035653]
+    """
+
+    name: str
+    start: tuple[Line, ...]
+    rules: tuple[Line, ...]
+    first: int
+    unrolled: Equations
+    averages: tuple[str, ...]
+    memory: int = 0
+
+    @property
+    def closed(self) -> bool:
+        """Whether there is a recursion of fixed memory."""
+        return bool(self.rules)
+
+    def __str__(self) -> str:
+        laws = [f"{s} ~ {describe(law)}" for s, law in self.unrolled.draws.items()]
+        if not self.closed:
+            head = f"no recursion of fixed memory: the first {self._steps} steps of {self.name}"
+            return "\n".join([head, *laws, *map(line_text, self.unrolled.lines)])
+        head = f"for t = {self.first}, {self.first + 1}, .."
+        return "\n".join([*laws, *map(line_text, self.start), head, *(f"  {line_text(r)}" for r in self.rules)])
+
+    __repr__ = __str__
+
+    @property
+    def _steps(self) -> int:
+        return (
+            sum(isinstance(v, Mean | Value) and str(v.symbol).startswith(self.averages[0]) for v in self.unrolled.lines)
+            - 1
+        )
+
+    def latex(self) -> str:
+        """An ``align*`` environment; the rules hold for every t from `first` on."""
+        if not self.closed:
+            return self.unrolled.latex()
+        rows = [*law_lines(self.unrolled.draws), *(line_latex(line) for line in (*self.start, *self.rules))]
+        return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
+
+    def _repr_latex_(self) -> str:
+        return self.latex()
+
+    def sympy(self) -> dict[str, Any]:
+        """``sympy.Eq`` per rule (of the derived steps, if there is none), by the name of its left-hand side."""
+        return replace(self.unrolled, lines=self.rules or self.unrolled.lines).sympy()
+
+    def evaluate(self, steps: int, **values: Any) -> list[Any]:
+        """The first average along the steps, from the equations alone.
+
+        Parameters
+        ----------
+        steps : int
+            As many as wanted if the recursion is closed; else at most those that were derived.
+        **values : number
+            One per parameter.
+
+        Returns
+        -------
+        list of length steps + 1
+
+        Raises
+        ------
+        UnsupportedOperation
+            For more steps than were derived of a recursion that does not close.
+        """
+        title = self.averages[0]
+        if not self.closed:
+            found = self.unrolled.numbers(**values)
+            if steps > self._steps:
+                raise UnsupportedOperation(
+                    f"{steps} steps of a recursion that does not close", remedy=f"derive_recursion(.., steps={steps})"
+                )
+            return [found[f"{title}_{t}"] for t in range(steps + 1)]
+        numbers = Numbers(
+            parameters(self.unrolled.parameters, values), {}, self.unrolled.draws, self.unrolled.functions
+        )
+        lines = [_at(line, None) for line in self.start]
+        for t in range(self.first, steps):
+            lines += [_at(line, t) for line in self.rules]
+        for line in lines:
+            match line:
+                case Covariance(first, second, right):
+                    numbers.set_covariance(first, second, right)
+                case Value(left, right):
+                    value = numbers.value(right)
+                    numbers.env[left if left.is_Symbol else left.base] = (
+                        value if left.is_Symbol else float(value) ** 0.5
+                    )
+                case Mean(symbol, integrand):
+                    numbers.env[symbol] = numbers.mean(integrand)
+        by_name = {s.name: v for s, v in numbers.env.items()}
+        return [by_name[f"{title}_{t}"] for t in range(steps + 1)]
+
+
+def derive_recursion(
+    algorithm: Algorithm, problem: Problem, *, averages: Sequence[str] = ("mse",), steps: int = 4
+) -> Recursion:
+    """The state evolution of an iterative algorithm as a recursion in t.
+
+    Law: as `state_evolution`; the Onsager term is not assumed but cancels, or stays.
+
+    Parameters
+    ----------
+    algorithm : callable
+        See `state_evolution`; its parameters may be symbols.
+    problem : Problem
+    averages : sequence of {"mse", "overlap", "power"}
+        What is followed; the first is what `Recursion.evaluate` returns.
+    steps : int
+        How many steps are derived and compared, at least 3.
+
+    Returns
+    -------
+    Recursion
+        ``closed`` tells whether the steps repeat.
+
+    Raises
+    ------
+    BadParameter
+        If `steps` or `averages` make no sense.
+
+    Notes
+    -----
+    Exact. That the pattern goes on beyond the derived steps is read off, not proved. Bayati & Montanari 2011, equation (1.4).
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> import rmtp, scipy.stats
+    >>> from rmtp.amp import gradient_descent, linear_model
+    >>> step, delta, noise = (rmtp.symbol(s) for s in ("eta", "delta", "sigma2"))
+    >>> problem = linear_model(delta, scipy.stats.norm(), noise)
+    >>> found = rmtp.derive_recursion(partial(gradient_descent, step=step), problem)
+    >>> found.closed, found.unrolled["mse_1"]
+    (False, eta**2 + eta**2*sigma2 - 2*eta + 1 + eta**2/delta)
+    """
+    known = ("mse", "overlap", "power")
+    if not averages or any(a not in known for a in averages):
+        raise BadParameter(f"averages={averages!r}", remedy=f"some of {', '.join(known)}")
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < _REPEATS + 1:
+        raise BadParameter(
+            f"steps={steps!r}", remedy=f"an int >= {_REPEATS + 1}: steps are found to repeat by comparison"
+        )
+    run = trace(algorithm, problem, steps, {})
+    handles = [run.averages[a][t] for t in range(steps + 1) for a in averages]
+    program = program_of(*handles)
+    walked = Symbolic(program)
+    walked.run()
+    titles = [f"{a}_{t}" for t in range(steps + 1) for a in averages]
+    presenter = presented(walked, dict(zip(program.outputs, titles, strict=True)), decompositions=False)
+    shown = {line.symbol.name: line.symbol for line in presenter.lines if isinstance(line, Mean | Value)}
+    for title, k in zip(titles, program.outputs, strict=True):
+        if title not in shown:
+            presenter.show(title, walked.values[k])
+    value = tuple(
+        next(v.symbol for v in presenter.lines if isinstance(v, Mean | Value) and v.symbol.name == t) for t in titles
+    )
+    unrolled = assembled(presenter, value, str(program))
+    renamed = _renamed(_chunks(unrolled.lines, averages, steps), averages)
+    unrolled = replace(unrolled, lines=tuple(line for chunk in renamed for line in chunk))
+    first = _first(renamed)
+    if first is None:
+        return Recursion(label(algorithm), (), (), 0, unrolled, tuple(averages))
+    rules = _relative(renamed[first], first - 1)
+    start = tuple(line for chunk in renamed[:first] for line in chunk)
+    if first == 2 and _starts(renamed, rules):
+        first, start = 1, tuple(renamed[0])
+    reach = max((first_ for r in rules for first_ in _lags(r)), default=0)
+    return Recursion(label(algorithm), start, rules, first - 1, unrolled, tuple(averages), reach)
+
+
+# ---------------------------------------------------------------------------------------------
+# steps
+
+
+def _chunks(lines: Sequence[Line], averages: Sequence[str], steps: int) -> list[list[Line]]:
+    """The lines of step 0, 1, ..: up to the last average of each."""
+    out: list[list[Line]] = [[] for _ in range(steps + 1)]
+    t = 0
+    missing = {f"{a}_0" for a in averages}
+    for line in lines:
+        if not missing and t < steps:
+            t += 1
+            missing = {f"{a}_{t}" for a in averages}
+        out[t].append(line)
+        if isinstance(line, Mean | Value):
+            missing.discard(line.symbol.name)
+    return out
+
+
+def _renamed(chunks: Sequence[Sequence[Line]], averages: Sequence[str]) -> list[list[Line]]:
+    """Names by step: Gaussians G_t, variances under roots tau_t**2, other numbers q_t, ..; averages keep theirs."""
+    sympy = sympy_module()
+    everything = [line for chunk in chunks for line in chunk]
+    rooted = {
+        p.base
+        for line in everything
+        for p in _right(line).atoms(sympy.Pow)
+        if p.exp.is_Rational and abs(p.exp) == sympy.Rational(1, 2)
+    }
+    new: dict[Any, Any] = {}
+    squares: set[Any] = set()
+    for c, chunk in enumerate(chunks):
+        roots, letters, gaussians = iter(_ROOTS), iter(_LETTERS), 0
+        for line in chunk:
+            match line:
+                case Covariance(g, h, _) if g == h:
+                    gaussians += 1
+                    stem = "G" if gaussians == 1 else "GHKLMN"[gaussians - 1] if gaussians <= 6 else f"G{gaussians}"
+                    new[g] = sympy.Symbol(f"{stem}_{c - 1}", real=True)
+                case Value(symbol, _) | Mean(symbol, _) if symbol.name.rsplit("_", 1)[0] not in averages:
+                    if isinstance(line, Value) and symbol in rooted:
+                        squares.add(symbol)
+                        new[symbol] = sympy.Symbol(f"{next(roots, 's')}_{c - 1}", positive=True) ** 2
+                    else:
+                        flag = {"positive": True} if symbol.is_positive else {"real": True}
+                        new[symbol] = sympy.Symbol(f"{next(letters, 'u')}_{c - 1}", **flag)
+    return [[_substituted(line, new) for line in chunk] for chunk in chunks]
+
+
+def _right(line: Line) -> Any:
+    return line.integrand if isinstance(line, Mean) else line.right
+
+
+def _substituted(line: Line, new: Mapping[Any, Any]) -> Line:
+    def put(e: Any) -> Any:
+        return e.subs(new, simultaneous=True)
+
+    match line:
+        case Covariance(g, h, right):
+            return Covariance(put(g), put(h), put(right))
+        case Mean(symbol, integrand):
+            return Mean(put(symbol), put(integrand))
+        case Value(symbol, right):
+            return Value(put(symbol), put(right))
+    raise AssertionError(line)
+
+
+def _index(symbol: Any) -> tuple[str, int] | None:
+    stem, _, digits = symbol.name.rpartition("_")
+    return (stem, int(digits)) if stem and digits.lstrip("-").isdigit() else None
+
+
+def _relative(chunk: Sequence[Line], t: int) -> tuple[Line, ...]:
+    """Indices relative to t, of the symbols that the equations themselves introduced."""
+    return tuple(_shifted(line, t) for line in chunk)
+
+
+def _shifted(line: Line, t: int) -> Line:
+    sympy = sympy_module()
+    new = {}
+    for s in _symbols(line):
+        found = _index(s)
+        if found is not None and _own(found[0]):
+            new[s] = sympy.Symbol(
+                _at_t(found[0], found[1] - t), **{"positive": True} if s.is_positive else {"real": True}
+            )
+    return _substituted(line, new)
+
+
+def _at_t(stem: str, lag: int) -> str:
+    return f"{stem}_t" if lag == 0 else f"{stem}_{{t{lag:+d}}}"
+
+
+def _own(stem: str) -> bool:
+    return stem in (*_ROOTS, *_LETTERS, "G", "H", "K", "L", "M", "N", "mse", "overlap", "power", "s", "u") or (
+        stem[:1] == "G" and stem[1:].isdigit()
+    )
+
+
+def _symbols(line: Line) -> set[Any]:
+    out = set(_right(line).free_symbols)
+    match line:
+        case Covariance(g, h, _):
+            out |= {g, h}
+        case Mean(symbol, _) | Value(symbol, _):
+            out |= set(symbol.free_symbols)
+    return out
+
+
+def _lags(line: Line) -> list[int]:
+    out = []
+    for s in _symbols(line):
+        if "{t-" in s.name:
+            out.append(int(s.name.split("{t-")[1].rstrip("}")))
+    return out
+
+
+def _first(chunks: Sequence[Sequence[Line]]) -> int | None:
+    """The first step from which all derived steps read the same, if there are enough of them to tell."""
+    relative = [_relative(chunk, c - 1) for c, chunk in enumerate(chunks)]
+    last = len(chunks) - 1
+    first = last
+    while first > 1 and relative[first - 1] == relative[last]:
+        first -= 1
+    return first if last - first + 1 >= _REPEATS else None
+
+
+def _starts(chunks: Sequence[Sequence[Line]], rules: Sequence[Line]) -> bool:
+    """Whether step 1 is the rule too, once the values of step 0 are put in."""
+    sympy = sympy_module()
+    zero = {line.symbol: line.right for line in chunks[0] if isinstance(line, Value)}
+    if any(_lags(r) for r in rules) or len(chunks[1]) != len(rules):
+        return False
+    for have, rule in zip(chunks[1], rules, strict=True):
+        should = _substituted(_at(rule, 0), {})
+        if type(have) is not type(should):
+            return False
+        if sympy.simplify(_right(have).subs(zero) - _right(should).subs(zero)) != 0 or _symbols(have) - set(
+            _right(have).free_symbols
+        ) != _symbols(should) - set(_right(should).free_symbols):
+            return False
+    return True
+
+
+def _at(line: Line, t: int | None) -> Line:
+    """A rule at a step."""
+    if t is None:
+        return line
+    sympy = sympy_module()
+    new = {}
+    for s in _symbols(line):
+        stem, _, index = s.name.rpartition("_")
+        if index == "t" or index.startswith("{t"):
+            lag = 0 if index == "t" else int(index[2:-1])
+            new[s] = sympy.Symbol(f"{stem}_{t + lag}", **{"positive": True} if s.is_positive else {"real": True})
+    return _substituted(line, new)
