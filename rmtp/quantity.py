@@ -95,24 +95,24 @@ class Quantity:
         return made(operation(a, b))
 
     def __add__(self, other: Any) -> Any:
-        return self._with(other, lambda a, b: a + b)
+        return self._with(other, _sum)
 
     def __sub__(self, other: Any) -> Any:
-        return self._with(other, lambda a, b: a - b)
+        return self._with(other, lambda a, b: _sum(a, -b))
 
     def __rsub__(self, other: Any) -> Any:
-        return self._with(other, lambda a, b: b - a)
+        return self._with(other, lambda a, b: _sum(b, -a))
 
     def __mul__(self, other: Any) -> Any:
-        return self._with(other, lambda a, b: a * b)
+        return self._with(other, _product)
 
     def __truediv__(self, other: Any) -> Any:
         if isinstance(other, int | Fraction | float) and other == 0:
             raise ZeroDivisor(f"{self} divided by zero", remedy="divide by something that is not zero")
-        return self._with(other, lambda a, b: a / b)
+        return self._with(other, _quotient)
 
     def __rtruediv__(self, other: Any) -> Any:
-        return self._with(other, lambda a, b: b / a)
+        return self._with(other, lambda a, b: _quotient(b, a))
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -123,7 +123,7 @@ class Quantity:
             raise UnsupportedOperation(
                 f"({self}) ** {exponent}", remedy="rmtp.parameter(symbol) ** exponent, or a symbol for the root itself"
             )
-        return Fraction(1) if exponent == 0 else made(self.element**exponent)
+        return Fraction(1) if exponent == 0 else made(_monic(self.element**exponent))
 
     def __neg__(self) -> Any:
         return Quantity(-self.element)
@@ -144,6 +144,13 @@ class Quantity:
             f"np.{ufunc.__name__} of the symbol {self}",
             remedy=f"np.{ufunc.__name__}(rmtp.parameter(symbol)) in a program",
         )
+
+    @property
+    def unit(self) -> Any:
+        """A factor that is cheap to divide by and fixes the sign: the quantity itself if it is one term, else 1 or -1."""
+        if len(self.element.numer) == 1 and len(self.element.denom) == 1:
+            return self
+        return Fraction(1 if self.element.numer.LC > 0 else -1)
 
     # -- comparisons ------------------------------------------------------------------------------
 
@@ -216,6 +223,60 @@ class Quantity:
     __repr__ = __str__
 
 
+def _laurent(*elements: Any) -> bool:
+    """Whether the denominators are single terms: then no common divisor of polynomials need be searched."""
+    return all(len(e.denom) == 1 for e in elements)
+
+
+def _over(numer: Any, monomial: tuple[int, ...], field: Any) -> Any:
+    """numer / monomial in lowest terms, the denominator with the coefficient 1."""
+    if not numer:
+        return field.zero
+    least = [min(powers) for powers in zip(*numer.itermonoms(), monomial, strict=True)]
+    if any(least):
+        numer = numer.ring.from_dict(
+            {tuple(a - b for a, b in zip(m, least, strict=True)): c for m, c in numer.iterterms()}
+        )
+        monomial = tuple(a - b for a, b in zip(monomial, least, strict=True))
+    return field.raw_new(numer, numer.ring.from_dict({monomial: numer.ring.domain.one}))
+
+
+def _monic(element: Any) -> Any:
+    """A fraction over a single term in the form that `_over` gives."""
+    if len(element.denom) != 1:
+        return element
+    ((monomial, coefficient),) = element.denom.iterterms()
+    return _over(element.numer.quo_ground(coefficient), monomial, element.field)
+
+
+def _power(element: Any) -> tuple[int, ...]:
+    (monomial,) = element.denom.itermonoms()
+    return tuple(monomial)
+
+
+def _sum(a: Any, b: Any) -> Any:
+    if not _laurent(a, b):
+        return _monic(a + b)
+    m, n = _power(a), _power(b)
+    both = tuple(map(max, m, n))
+    p, q = (e.numer.mul_monom(tuple(x - y for x, y in zip(both, own, strict=True))) for e, own in ((a, m), (b, n)))
+    return _over(p + q, both, a.field)
+
+
+def _product(a: Any, b: Any) -> Any:
+    if not _laurent(a, b):
+        return _monic(a * b)
+    return _over(a.numer * b.numer, tuple(x + y for x, y in zip(_power(a), _power(b), strict=True)), a.field)
+
+
+def _quotient(a: Any, b: Any) -> Any:
+    if not _laurent(a, b) or len(b.numer) != 1:
+        return _monic(a / b)
+    ((monomial, coefficient),) = b.numer.iterterms()
+    numer = a.numer.mul_monom(_power(b)).quo_ground(coefficient)
+    return _over(numer, tuple(x + y for x, y in zip(_power(a), monomial, strict=True)), a.field)
+
+
 def made(element: Any) -> Any:
     """The number of a field element: a Fraction where it is constant."""
     if element.numer.is_ground and element.denom.is_ground:
@@ -242,7 +303,7 @@ def _field(symbols: Iterable[Any]) -> Any:
 def _ground(field: Any, value: Fraction) -> Any:
     from sympy import QQ
 
-    return field.ground_new(QQ(value.numerator, value.denominator))
+    return field.raw_new(field.ring.ground_new(QQ(value.numerator, value.denominator)), field.ring.one)
 
 
 def of_symbol(symbol: Any) -> Quantity:
@@ -305,7 +366,7 @@ def given(value: Any) -> Any:
     try:
         if not symbols:
             raise sympy.CoercionFailed
-        return made(_field(symbols).from_expr(value))
+        return made(_monic(_field(symbols).from_expr(value)))
     except (sympy.CoercionFailed, ValueError, NotImplementedError):
         raise UnsupportedOperation(
             f"{value} is not a rational function of symbols", remedy="a symbol for what is not rational"

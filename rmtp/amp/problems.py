@@ -323,11 +323,15 @@ def informed_start(problem: Problem, correlation: Number, scale: Number = 1) -> 
     >>> rmtp.amp.state_evolution(rmtp.amp.power_iteration, p, 0).cosine.value
     array([0.1])
     """
-    a = np.asarray(correlation, dtype=float)
-    if not np.all(np.abs(a) <= 1):
-        raise BadParameter(f"correlation={correlation!r}", remedy="a number in [-1, 1]")
-    exact = isinstance(correlation, int | Fraction)
-    rest = 1 - Fraction(correlation) ** 2 if exact else 1 - a**2
+    correlation = given(correlation)
+    if is_symbolic(correlation):
+        rest = 1 - correlation**2
+    else:
+        a = np.asarray(correlation, dtype=float)
+        if not np.all(np.abs(a) <= 1):
+            raise BadParameter(f"correlation={correlation!r}", remedy="a number in [-1, 1]")
+        exact = isinstance(correlation, int | Fraction)
+        rest = 1 - Fraction(correlation) ** 2 if exact else 1 - a**2
     columns = (
         [problem.signal[:, k] for k in range(_columns(problem.signal))] if problem.signal.axes else [problem.signal]
     )
@@ -450,7 +454,7 @@ def _spread(law: CoordinateLaw) -> bool:
 
 def _spikes(n: Dim, snr: Any, prior: Any, name: str) -> tuple[list[Any], list[Vector], Vector]:
     several = isinstance(snr, list | tuple)
-    strengths = list(snr) if several else [snr]
+    strengths = [given(s) for s in (snr if several else [snr])]
     many = isinstance(prior, list | tuple) and any(not isinstance(p, int | float | Fraction | np.number) for p in prior)
     priors = list(prior) if many else [prior] * len(strengths)
     if len(priors) != len(strengths) or not strengths:
@@ -458,7 +462,7 @@ def _spikes(n: Dim, snr: Any, prior: Any, name: str) -> tuple[list[Any], list[Ve
             f"{len(strengths)} strengths and {len(priors)} priors", remedy="one law per spike, or one for all"
         )
     for s in strengths:
-        if not np.all(np.isfinite(np.asarray(s, dtype=float))):
+        if not is_symbolic(s) and not np.all(np.isfinite(np.asarray(s, dtype=float))):
             raise BadParameter(f"snr={snr!r}", remedy="finite numbers")
     names = [name] if len(strengths) == 1 else [f"{name}{k + 1}" for k in range(len(strengths))]
     spikes = [_signal(n, p, label) for p, label in zip(priors, names, strict=True)]

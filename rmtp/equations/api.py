@@ -11,7 +11,7 @@ from ..language import program as program_of
 from ..normal import Draw
 from ..quantity import Quantity, sympy_module
 from .present import Presenter, presented
-from .system import Equations, Mean, Value, pruned, symbols_of
+from .system import Equations, Mean, Value, pruned, rescaled, symbols_of
 from .walk import Symbolic
 
 
@@ -99,6 +99,7 @@ def assembled(presenter: Presenter, value: Any, text: str) -> Equations:
     names = set(presenter.given_names.values())
     wanted |= {line.symbol for line in presenter.lines if isinstance(line, Value) and line.symbol.name in names}
     lines = pruned(presenter.lines, wanted)
+    lines = tuple(rescaled(lines, [*walked.variables.gaussians]))
     used = wanted.union(*(symbols_of(line) for line in lines))
     variables = walked.variables
     draws = {}

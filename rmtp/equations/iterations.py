@@ -6,7 +6,8 @@ the recursion; nothing is assumed about the algorithm. If they do not repeat, it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from .walk import Symbolic
 
 _ROOTS = ("tau", "nu", "omega", "xi")
 _LETTERS = ("q", "p", "r", "a", "b", "c", "d", "e")
+_GAUSSIANS = ("G", "H", "K", "L", "M")
 _REPEATS = 2  # steps that must read the same
 
 
@@ -136,9 +138,8 @@ class Recursion:
         numbers = Numbers(
             parameters(self.unrolled.parameters, values), {}, self.unrolled.draws, self.unrolled.functions
         )
-        lines = [_at(line, None) for line in self.start]
-        for t in range(self.first, steps):
-            lines += [_at(line, t) for line in self.rules]
+        fixed = {*self.unrolled.parameters, *self.unrolled.draws}
+        lines = [*self.start, *(_at(line, t, fixed) for t in range(self.first, steps) for line in self.rules)]
         for line in lines:
             match line:
                 case Covariance(first, second, right):
@@ -218,14 +219,15 @@ def derive_recursion(
         next(v.symbol for v in presenter.lines if isinstance(v, Mean | Value) and v.symbol.name == t) for t in titles
     )
     unrolled = assembled(presenter, value, str(program))
-    renamed = _renamed(_chunks(unrolled.lines, averages, steps), averages)
+    fixed = frozenset([*unrolled.parameters, *unrolled.draws])
+    renamed = _renamed(_chunks(unrolled.lines, averages, steps), averages, {s.name for s in fixed})
     unrolled = replace(unrolled, lines=tuple(line for chunk in renamed for line in chunk))
-    first = _first(renamed)
+    first = _first(renamed, fixed)
     if first is None:
         return Recursion(label(algorithm), (), (), 0, unrolled, tuple(averages))
-    rules = _relative(renamed[first], first - 1)
+    rules = _relative(renamed[first], first - 1, fixed)
     start = tuple(line for chunk in renamed[:first] for line in chunk)
-    if first == 2 and _starts(renamed, rules):
+    if first == 2 and _starts(renamed, rules, fixed):
         first, start = 1, tuple(renamed[0])
     reach = max((first_ for r in rules for first_ in _lags(r)), default=0)
     return Recursion(label(algorithm), start, rules, first - 1, unrolled, tuple(averages), reach)
@@ -250,7 +252,7 @@ def _chunks(lines: Sequence[Line], averages: Sequence[str], steps: int) -> list[
     return out
 
 
-def _renamed(chunks: Sequence[Sequence[Line]], averages: Sequence[str]) -> list[list[Line]]:
+def _renamed(chunks: Sequence[Sequence[Line]], averages: Sequence[str], taken: set[str]) -> list[list[Line]]:
     """Names by step: Gaussians G_t, variances under roots tau_t**2, other numbers q_t, ..; averages keep theirs."""
     sympy = sympy_module()
     everything = [line for chunk in chunks for line in chunk]
@@ -261,23 +263,28 @@ def _renamed(chunks: Sequence[Sequence[Line]], averages: Sequence[str]) -> list[
         if p.exp.is_Rational and abs(p.exp) == sympy.Rational(1, 2)
     }
     new: dict[Any, Any] = {}
-    squares: set[Any] = set()
     for c, chunk in enumerate(chunks):
-        roots, letters, gaussians = iter(_ROOTS), iter(_LETTERS), 0
+        roots, letters, gaussians = (_stems(first, c - 1, taken) for first in (_ROOTS, _LETTERS, _GAUSSIANS))
         for line in chunk:
             match line:
                 case Covariance(g, h, _) if g == h:
-                    gaussians += 1
-                    stem = "G" if gaussians == 1 else "GHKLMN"[gaussians - 1] if gaussians <= 6 else f"G{gaussians}"
-                    new[g] = sympy.Symbol(f"{stem}_{c - 1}", real=True)
+                    new[g] = sympy.Symbol(next(gaussians), real=True)
                 case Value(symbol, _) | Mean(symbol, _) if symbol.name.rsplit("_", 1)[0] not in averages:
                     if isinstance(line, Value) and symbol in rooted:
-                        squares.add(symbol)
-                        new[symbol] = sympy.Symbol(f"{next(roots, 's')}_{c - 1}", positive=True) ** 2
+                        new[symbol] = sympy.Symbol(next(roots), positive=True) ** 2
                     else:
-                        flag = {"positive": True} if symbol.is_positive else {"real": True}
-                        new[symbol] = sympy.Symbol(f"{next(letters, 'u')}_{c - 1}", **flag)
+                        new[symbol] = sympy.Symbol(next(letters), **_flag(symbol))
     return [[_substituted(line, new) for line in chunk] for chunk in chunks]
+
+
+def _stems(first: Sequence[str], t: int, taken: set[str]) -> Iterator[str]:
+    """Names with index t that no parameter has."""
+    numbered = (f"{stem}{k}" for k in itertools.count(1) for stem in first)
+    return (name for stem in itertools.chain(first, numbered) if (name := f"{stem}_{t}") not in taken)
+
+
+def _flag(symbol: Any) -> dict[str, bool]:
+    return {"positive": True} if symbol.is_positive else {"real": True}
 
 
 def _right(line: Line) -> Any:
@@ -303,31 +310,23 @@ def _index(symbol: Any) -> tuple[str, int] | None:
     return (stem, int(digits)) if stem and digits.lstrip("-").isdigit() else None
 
 
-def _relative(chunk: Sequence[Line], t: int) -> tuple[Line, ...]:
+def _relative(chunk: Sequence[Line], t: int, fixed: Container[Any]) -> tuple[Line, ...]:
     """Indices relative to t, of the symbols that the equations themselves introduced."""
-    return tuple(_shifted(line, t) for line in chunk)
+    return tuple(_shifted(line, t, fixed) for line in chunk)
 
 
-def _shifted(line: Line, t: int) -> Line:
+def _shifted(line: Line, t: int, fixed: Container[Any]) -> Line:
     sympy = sympy_module()
     new = {}
     for s in _symbols(line):
         found = _index(s)
-        if found is not None and _own(found[0]):
-            new[s] = sympy.Symbol(
-                _at_t(found[0], found[1] - t), **{"positive": True} if s.is_positive else {"real": True}
-            )
+        if found is not None and s not in fixed:
+            new[s] = sympy.Symbol(_at_t(found[0], found[1] - t), **_flag(s))
     return _substituted(line, new)
 
 
 def _at_t(stem: str, lag: int) -> str:
     return f"{stem}_t" if lag == 0 else f"{stem}_{{t{lag:+d}}}"
-
-
-def _own(stem: str) -> bool:
-    return stem in (*_ROOTS, *_LETTERS, "G", "H", "K", "L", "M", "N", "mse", "overlap", "power", "s", "u") or (
-        stem[:1] == "G" and stem[1:].isdigit()
-    )
 
 
 def _symbols(line: Line) -> set[Any]:
@@ -348,9 +347,9 @@ def _lags(line: Line) -> list[int]:
     return out
 
 
-def _first(chunks: Sequence[Sequence[Line]]) -> int | None:
+def _first(chunks: Sequence[Sequence[Line]], fixed: Container[Any]) -> int | None:
     """The first step from which all derived steps read the same, if there are enough of them to tell."""
-    relative = [_relative(chunk, c - 1) for c, chunk in enumerate(chunks)]
+    relative = [_relative(chunk, c - 1, fixed) for c, chunk in enumerate(chunks)]
     last = len(chunks) - 1
     first = last
     while first > 1 and relative[first - 1] == relative[last]:
@@ -358,32 +357,32 @@ def _first(chunks: Sequence[Sequence[Line]]) -> int | None:
     return first if last - first + 1 >= _REPEATS else None
 
 
-def _starts(chunks: Sequence[Sequence[Line]], rules: Sequence[Line]) -> bool:
+def _starts(chunks: Sequence[Sequence[Line]], rules: Sequence[Line], fixed: Container[Any]) -> bool:
     """Whether step 1 is the rule too, once the values of step 0 are put in."""
     sympy = sympy_module()
     zero = {line.symbol: line.right for line in chunks[0] if isinstance(line, Value)}
     if any(_lags(r) for r in rules) or len(chunks[1]) != len(rules):
         return False
     for have, rule in zip(chunks[1], rules, strict=True):
-        should = _substituted(_at(rule, 0), {})
+        should = _at(rule, 0, fixed)
         if type(have) is not type(should):
             return False
-        if sympy.simplify(_right(have).subs(zero) - _right(should).subs(zero)) != 0 or _symbols(have) - set(
-            _right(have).free_symbols
-        ) != _symbols(should) - set(_right(should).free_symbols):
+        if _left(have) != _left(should) or sympy.expand(_right(have).subs(zero) - _right(should).subs(zero)) != 0:
             return False
     return True
 
 
-def _at(line: Line, t: int | None) -> Line:
+def _left(line: Line) -> Any:
+    return (line.first, line.second) if isinstance(line, Covariance) else line.symbol  # type: ignore[union-attr]
+
+
+def _at(line: Line, t: int, fixed: Container[Any]) -> Line:
     """A rule at a step."""
-    if t is None:
-        return line
     sympy = sympy_module()
     new = {}
     for s in _symbols(line):
         stem, _, index = s.name.rpartition("_")
-        if index == "t" or index.startswith("{t"):
+        if s not in fixed and (index == "t" or index.startswith("{t")):
             lag = 0 if index == "t" else int(index[2:-1])
-            new[s] = sympy.Symbol(f"{stem}_{t + lag}", **{"positive": True} if s.is_positive else {"real": True})
+            new[s] = sympy.Symbol(f"{stem}_{t + lag}", **_flag(s))
     return _substituted(line, new)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..axes import Along
 from ..instructions import Average, MatVec
 from ..normal import Form, times
 from ..printing import matrix_name, matrix_names, printed
@@ -108,6 +109,8 @@ class Presenter:
         variables = self.walked.variables
         raw = variables.form(form)
         integrand = short(self._closed(raw), {*variables.gaussians, *variables.draws})
+        shown = {v.right: v.symbol for v in self.lines if isinstance(v, Value) and v.right.is_Add}
+        integrand = integrand.xreplace(shown)
         self.cover(integrand)
         symbol = symbol_of(name, positive or bool(integrand.is_nonnegative))
         self.lines.append(Mean(symbol, integrand))
@@ -129,10 +132,10 @@ class Presenter:
     def average(self, line: int) -> None:
         """A line of its own for an average that says more than a number or a product of parameters."""
         value = self.walked.values[line]
-        if not isinstance(value, Quantity):
-            return
         q = self.reduced(value)
         if not isinstance(q, Quantity) or any(q == old for old, _ in self._shown):
+            if line in self.given_names and not isinstance(value, Along):
+                self.show(self.given_names[line], q)
             return
         chosen = next((s for s in reversed(self._open(q)) if _linear_in(q, s)), None)
         name = self._name(line)
@@ -143,8 +146,6 @@ class Presenter:
             self._shown.append((of_symbol(symbol), symbol))
         elif line in self.given_names or len(q.element.numer) > 1:
             right = self.express(q)
-            if right.is_Symbol and right.name == name:
-                return
             symbol = symbol_of(name, _sure(q))
             self.lines.append(Value(symbol, right))
             self._shown.append((self.reduced(q), symbol))
@@ -152,7 +153,7 @@ class Presenter:
     def show(self, name: str, value: Any) -> Any:
         """A line for a number, under a name; its right-hand side."""
         right = self.express(value)
-        self.lines.append(Value(symbol_of(name, isinstance(value, Quantity) and _sure(value)), right))
+        self.lines.append(Value(symbol_of(name, bool(right.is_positive)), right))
         return right
 
     def _form(self, line: int) -> Form:

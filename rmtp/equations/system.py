@@ -364,6 +364,32 @@ def symbols_of(line: Line) -> set[Any]:
     raise AssertionError
 
 
+def rescaled(lines: Sequence[Line], gaussians: Sequence[Any]) -> list[Line]:
+    """Gaussians that occur only as c G, with one and the same c, take the factor into their variance."""
+    out = list(lines)
+    for g in gaussians:
+        integrands = [line.integrand for line in out if isinstance(line, Mean) and g in line.integrand.free_symbols]
+        if any(isinstance(line, Decomposition) and g in line.right.free_symbols for line in out):
+            continue
+        factors = {m.as_coefficient(g) for e in integrands for m in sympy_module().preorder_traversal(e) if m.is_Mul}
+        factors = {c for c in factors if c is not None and g not in c.free_symbols}
+        if len(factors) != 1:
+            continue
+        c = factors.pop()
+        if any(s in gaussians for s in c.free_symbols) or any(
+            g in e.xreplace({c * g: 0}).free_symbols for e in integrands
+        ):
+            continue
+        for k, line in enumerate(out):
+            match line:
+                case Covariance(a, b, right) if g in (a, b):
+                    factor = c ** ((a == g) + (b == g))
+                    out[k] = Covariance(a, b, sympy_module().expand(factor * right))
+                case Mean(symbol, integrand):
+                    out[k] = Mean(symbol, integrand.xreplace({c * g: g}))
+    return out
+
+
 def pruned(lines: Sequence[Line], wanted: set[Any]) -> tuple[Line, ...]:
     """The lines that some symbols rest on, in order. Decompositions stay, and what they use."""
     kept: list[Line] = []

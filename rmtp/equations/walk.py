@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..catalogue import TANH
 from ..ensembles import Number
 from ..errors import NotExact, UnsupportedOperation
 from ..expect.closed_forms import is_rational
@@ -88,7 +89,18 @@ class SymbolicAtoms(Atoms):
         if all(arg.is_constant for arg in args):
             value = self._names.value(fn, [arg.constant for arg in args])
             return Form({} if is_zero(value) else {(): value})
+        if fn.name.startswith("tanh'") and set(fn.name[4:]) == {"'"}:
+            return self._in_tanh(fn.name.count("'"), args)
         return super().apply(fn, args)
+
+    def _in_tanh(self, order: int, args: tuple[Form, ...]) -> Form:
+        """A derivative of tanh as a polynomial in tanh: one function, so that Onsager terms cancel."""
+        row = [0, 1]
+        for _ in range(order):  # d/dx p(T) = p'(T) (1 - T^2)
+            slope = [k * c for k, c in enumerate(row)][1:]
+            row = [a - b for a, b in zip([*slope, 0, 0], [0, 0, *slope], strict=True)]
+        tanh = self.intern(Func(TANH, args))
+        return Form({((tanh, k),) if k else (): Fraction(c) for k, c in enumerate(row) if c})
 
 
 class SymbolicExpectations(Expectations):

@@ -110,7 +110,8 @@ class Variables:
         if len(plain) < 2:
             return self.form(form)
         linear = sorted(plain.items())
-        head = Fraction(linear[0][1]) if isinstance(linear[0][1], int) else linear[0][1]
+        first = linear[0][1]
+        head = first.unit if isinstance(first, Quantity) else Fraction(first)
         rest = Form({m: c for m, c in form.terms.items() if not (len(m) == 1 and m[0][1] == 1 and m[0][0] in plain)})
         return number(head) * self._gaussian(tuple((a, c / head) for a, c in linear)) + self.form(rest)
 
