@@ -262,19 +262,30 @@ def _renamed(chunks: Sequence[Sequence[Line]], averages: Sequence[str], taken: s
         for p in _right(line).atoms(sympy.Pow)
         if p.exp.is_Rational and abs(p.exp) == sympy.Rational(1, 2)
     }
-    new: dict[Any, Any] = {}
+    titles: dict[Any, str] = {}
     for c, chunk in enumerate(chunks):
         roots, letters, gaussians = (_stems(first, c - 1, taken) for first in (_ROOTS, _LETTERS, _GAUSSIANS))
         for line in chunk:
             match line:
                 case Covariance(g, h, _) if g == h:
-                    new[g] = sympy.Symbol(next(gaussians), real=True)
-                case Value(symbol, _) | Mean(symbol, _) if symbol.name.rsplit("_", 1)[0] not in averages:
-                    if isinstance(line, Value) and symbol in rooted:
-                        new[symbol] = sympy.Symbol(next(roots), positive=True) ** 2
-                    else:
-                        new[symbol] = sympy.Symbol(next(letters), **_flag(symbol))
+                    titles[g] = next(gaussians)
+                case Value(symbol, _) if symbol in rooted and _stem(symbol.name) not in averages:
+                    titles[symbol] = next(roots)
+                case Value(symbol, _) | Mean(symbol, _):
+                    titles[symbol] = symbol.name if _stem(symbol.name) in averages else next(letters)
+    # one flag for all steps: the symbol of a rule is that of every step
+    unsure = {_stem(title) for symbol, title in titles.items() if not symbol.is_positive}
+    new = {}
+    for symbol, title in titles.items():
+        root = _stem(title) in _ROOTS
+        positive = root or _stem(title) not in unsure
+        fresh = sympy.Symbol(title, positive=True) if positive else sympy.Symbol(title, real=True)
+        new[symbol] = fresh**2 if root else fresh
     return [[_substituted(line, new) for line in chunk] for chunk in chunks]
+
+
+def _stem(title: str) -> str:
+    return title.rpartition("_")[0]
 
 
 def _stems(first: Sequence[str], t: int, taken: set[str]) -> Iterator[str]:
