@@ -77,7 +77,15 @@ ORDER = [
     *("networks.checks", "networks", "plotbands", "prediction", "likelihood", "regression", "sklearn"),
     *("amp.problems", "amp.observed", "amp.fresh", "amp.evolution", "amp.simulation", "amp.correction"),
     *("amp.algorithms", "amp.denoisers", "amp.channels", "amp.spectral", "amp.fixedpoints", "amp"),
-    *("equations", "equations.writing", "equations.walk", "equations.system", "equations.present", "equations.api"),
+    *(
+        "equations",
+        "equations.writing",
+        "equations.walk",
+        "equations.system",
+        "equations.present",
+        "equations.algebraic",
+        "equations.api",
+    ),
     "equations.iterations",
     *("reproduce", "cli", "__main__"),
 ]

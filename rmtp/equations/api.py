@@ -10,12 +10,14 @@ from ..handles import Node, Scalar, Vector
 from ..language import program as program_of
 from ..normal import Draw
 from ..quantity import Quantity, sympy_module
+from ..spectra.spectral import SingularLaw, SpectralLaw
+from .algebraic import algebraic
 from .present import Presenter, presented
 from .system import Equations, Mean, Value, pruned, rescaled, symbols_of
 from .walk import Symbolic
 
 
-def derive(expr: Any, *, gradient_independence: bool = False) -> Equations:
+def derive(expr: Any, *, gradient_independence: bool = False) -> Any:
     """The equations that `limit` solves, with the symbols of the program kept.
 
     Law: the master theorem over the rational functions of the symbols: polynomials by Isserlis, whatever else is expected as
@@ -23,13 +25,14 @@ def derive(expr: Any, *, gradient_independence: bool = False) -> Equations:
 
     Parameters
     ----------
-    expr : Scalar, Vector, or list of them
+    expr : Scalar, Vector, or list of them; or Law
+        Of a law, the polynomial P(g, z) = 0 is eliminated from the Dyson system.
     gradient_independence : bool
         See `limit`.
 
     Returns
     -------
-    Equations
+    Equations, or Algebraic for a law
         Text by `str`, ``.latex()``, ``.sympy()``, numbers by ``.evaluate(..)``.
 
     Raises
@@ -53,6 +56,8 @@ def derive(expr: Any, *, gradient_independence: bool = False) -> Equations:
     rho**2 + rho
     """
     sympy_module()
+    if isinstance(expr, SpectralLaw | SingularLaw):
+        return algebraic(expr)
     many = isinstance(expr, list | tuple)
     handles: list[Any] = list(expr) if many else [expr]
     for h in handles:
