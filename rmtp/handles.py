@@ -48,6 +48,7 @@ class Node(np.lib.mixins.NDArrayOperatorsMixin):
 
     __slots__ = ("args", "axes", "dim", "name", "op")
     __array_priority__ = 1000
+    _op_priority = 1000.0  # by which sympy lets ``symbol * vector`` be ours
 
     def __init__(
         self, op: Instruction, args: tuple[Node, ...] = (), dim: Dim | None = None, axes: Axes = (), name: str = ""

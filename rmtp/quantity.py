@@ -89,7 +89,7 @@ class Quantity:
             b = other.element
             if a.field != b.field:
                 shared = _field({*a.field.symbols, *b.field.symbols})
-                a, b = a.set_field(shared), b.set_field(shared)
+                a, b = _moved(a, shared), _moved(b, shared)
         else:
             b = _ground(a.field, rational(other))
         return made(operation(a, b))
@@ -298,6 +298,11 @@ def _field(symbols: Iterable[Any]) -> Any:
             remedy="one object per symbol: sympy tells Symbol('x') and Symbol('x', positive=True) apart",
         )
     return FracField(ordered, QQ, "lex")
+
+
+def _moved(element: Any, field: Any) -> Any:
+    """The same fraction over more symbols, in the same form."""
+    return field.raw_new(element.numer.set_ring(field.ring), element.denom.set_ring(field.ring))
 
 
 def _ground(field: Any, value: Fraction) -> Any:
