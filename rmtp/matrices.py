@@ -33,6 +33,7 @@ class Expression:
 
     __slots__ = ("left", "right")
     __array_priority__ = 1000
+    _op_priority = 1000.0  # by which sympy lets ``symbol * matrix`` be ours
     left: Space
     right: Space
 

@@ -21,6 +21,7 @@ from ..spectra.spectral import SingularLaw, SpectralLaw
 from .writing import number
 
 _DEGREE = 60  # of an intermediate polynomial: beyond, elimination takes longer than anyone waits
+_UNKNOWNS = 4  # beside g, of a Groebner basis
 _ENTRIES = 6  # equations beside an inverse matrix: its entries are long, and elimination multiplies lengths
 
 
@@ -67,10 +68,8 @@ class Algebraic:
         sympy = sympy_module()
         g, _ = self.symbols
         ordered = sympy.Poly(self.polynomial, g)
-        terms = " + ".join(
-            f"{_wrapped(c)} g^{{{k}}}" if k > 1 else f"{_wrapped(c)} g" if k else _wrapped(c)
-            for (k,), c in ordered.terms()
-        )
+        powers = ["", " g", *(f" g^{{{k}}}" for k in range(2, self.degree + 1))]
+        terms = " + ".join(f"{_wrapped(c, k > 0)}{powers[k]}".strip() for (k,), c in ordered.terms())
         return f"{terms.replace('+ -', '- ')} = 0"
 
     def sympy(self) -> dict[str, Any]:
@@ -85,8 +84,11 @@ class Algebraic:
         return complex(sympy.lambdify(symbols, self.polynomial.subs(named))(g, z))
 
 
-def _wrapped(c: Any) -> str:
+def _wrapped(c: Any, factor: bool) -> str:
+    """A coefficient, before a power or alone."""
     text = str(sympy_module().latex(c))
+    if not factor:
+        return text
     return "" if c == 1 else "-" if c == -1 else rf"\left({text}\right)" if c.is_Add else text
 
 
@@ -228,11 +230,12 @@ def _eliminated(right: dict[Any, Any]) -> Any:
         value = left.pop(v)
         left = {s: sympy.cancel(e.xreplace({v: value})) for s, e in left.items()}
     unknowns = [s for s in left if s != g]
-    polynomials = [_primitive(sympy.numer(sympy.together(s - e))) for s, e in left.items()]
-    for v in unknowns:
-        polynomials = _without(v, polynomials)
-    (found,) = polynomials
-    candidates = [f for f, _ in sympy.factor_list(found)[1] if g in f.free_symbols and _at_infinity(f, g, z)]
+    equations = [sympy.fraction(sympy.together(s - e)) for s, e in left.items()]
+    candidates = _by_resultants([top for top, _ in equations], unknowns, g, z)
+    if (
+        len(candidates) != 1 and len(unknowns) <= _UNKNOWNS
+    ):  # resultants of polynomials with common factors tell nothing
+        candidates = _by_bases(equations, unknowns, g, z)
     if len(candidates) != 1:
         raise UnsupportedOperation(
             f"{len(candidates)} factors of the eliminated polynomial hold g ~ 1/z", remedy="law.equation()"
@@ -242,11 +245,46 @@ def _eliminated(right: dict[Any, Any]) -> Any:
     return sympy.expand(-best if leading.could_extract_minus_sign() else best)
 
 
+def _by_resultants(tops: list[Any], unknowns: list[Any], g: Any, z: Any) -> list[Any]:
+    polynomials = [_primitive(top) for top in tops]
+    for v in unknowns:
+        polynomials = _without(v, polynomials)
+    return _holding(polynomials[0], g, z) if polynomials else []
+
+
+def _by_bases(equations: list[tuple[Any, Any]], unknowns: list[Any], g: Any, z: Any) -> list[Any]:
+    """By a Groebner basis of the system with its denominators kept away from zero."""
+    sympy = sympy_module()
+    extra = sympy.Symbol("t_")
+    below = sympy.Integer(1)
+    for _, bottom in equations:
+        below = sympy.lcm(below, bottom)
+    ideal = [*(top for top, _ in equations), 1 - extra * below]
+    basis = sympy.groebner(
+        ideal, extra, *unknowns, g, domain=sympy.QQ.frac_field(*_others(ideal, [extra, *unknowns, g]))
+    )
+    only = [p for p in basis.exprs if not p.free_symbols & {extra, *unknowns}]
+    return _holding(sympy.numer(sympy.together(only[-1])), g, z) if only else []
+
+
+def _others(ideal: list[Any], variables: list[Any]) -> list[Any]:
+    found = {s for p in ideal for s in p.free_symbols} - set(variables)
+    return sorted(found, key=lambda s: s.name)
+
+
+def _holding(polynomial: Any, g: Any, z: Any) -> list[Any]:
+    """The irreducible factors that g ~ 1/z may belong to."""
+    factors = sympy_module().factor_list(polynomial)[1]
+    return [f for f, _ in factors if g in f.free_symbols and _at_infinity(f, g, z)]
+
+
 def _without(v: Any, polynomials: list[Any]) -> list[Any]:
     """Resultants that no longer know v."""
     sympy = sympy_module()
     have = sorted((p for p in polynomials if v in p.free_symbols), key=lambda p: sympy.degree(p, v))
     rest = [p for p in polynomials if v not in p.free_symbols]
+    if not have:
+        return rest
     pivot, *others = have
     for p in others:
         if sympy.degree(pivot, v) * sympy.degree(p, v) > _DEGREE:
