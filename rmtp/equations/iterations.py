@@ -19,7 +19,19 @@ from ..laws import describe
 from ..quantity import sympy_module
 from .api import assembled
 from .present import presented
-from .system import Covariance, Equations, Line, Mean, Numbers, Value, law_lines, line_latex, line_text, parameters
+from .system import (
+    Covariance,
+    Equations,
+    Line,
+    Mean,
+    Numbers,
+    Value,
+    law_lines,
+    line_latex,
+    line_text,
+    parameters,
+    pruned,
+)
 from .walk import Symbolic
 
 _ROOTS = ("tau", "nu", "omega", "xi")
@@ -61,7 +73,7 @@ class Recursion:
       G_t ~ N(0, tau_t**2)
       mse_{t+1} = E[(x0 - soft(G_t + x0, alpha*tau_t))**2]
     >>> [round(v, 6) for v in found.evaluate(2, delta=0.5, sigma2=0.01, alpha=1.5, rho=0.1)]
-    [0.1, 0.056413, 0.035653]
+    [0.1, 0.060305, 0.043759]
     """
 
     name: str
@@ -129,12 +141,14 @@ class Recursion:
         """
         title = self.averages[0]
         if not self.closed:
-            found = self.unrolled.numbers(**values)
             if steps > self._steps:
                 raise UnsupportedOperation(
                     f"{steps} steps of a recursion that does not close", remedy=f"derive_recursion(.., steps={steps})"
                 )
-            return [found[f"{title}_{t}"] for t in range(steps + 1)]
+            names = [f"{title}_{t}" for t in range(steps + 1)]
+            wanted = {v.symbol for v in self.unrolled.lines if isinstance(v, Mean | Value) and str(v.symbol) in names}
+            found = replace(self.unrolled, lines=pruned(self.unrolled.lines, wanted)).numbers(**values)
+            return [found[name] for name in names]
         numbers = Numbers(
             parameters(self.unrolled.parameters, values), {}, self.unrolled.draws, self.unrolled.functions
         )
@@ -195,7 +209,7 @@ def derive_recursion(
     >>> problem = linear_model(delta, scipy.stats.norm(), noise)
     >>> found = rmtp.derive_recursion(partial(gradient_descent, step=step), problem)
     >>> found.closed, found.unrolled["mse_1"]
-    (False, eta**2 + eta**2*sigma2 - 2*eta + 1 + eta**2/delta)
+    (False, eta**2*sigma2 + eta**2 - 2*eta + 1 + eta**2/delta)
     """
     known = ("mse", "overlap", "power")
     if not averages or any(a not in known for a in averages):

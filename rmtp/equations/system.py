@@ -400,7 +400,7 @@ def pruned(lines: Sequence[Line], wanted: set[Any]) -> tuple[Line, ...]:
             case Covariance(first, second, _):
                 fine = {first, second} <= wanted
             case Mean(symbol, _) | Value(symbol, _):
-                fine = symbol in wanted
+                fine = symbol.free_symbols <= wanted
         if fine:
             kept.append(line)
             wanted = wanted | symbols_of(line)
