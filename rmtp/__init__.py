@@ -9,6 +9,7 @@ from .eigenlaws import FreeCumulants, Moments, RTransform
 from .ensembles import Dim
 from .equations.api import derive
 from .equations.iterations import Recursion, derive_recursion
+from .equations.kernels import derive_kernel
 from .equations.system import Equations
 from .handles import Scalar, Vector, parameter
 from .kernels.api import Kernel, kernel_function, nngp, nngp_ntk, ntk
@@ -85,6 +86,7 @@ __all__ = [
     "compare",
     "constant",
     "derive",
+    "derive_kernel",
     "derive_recursion",
     "diag",
     "elementwise",

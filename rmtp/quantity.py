@@ -15,6 +15,7 @@ import numpy as np
 
 from .errors import BadParameter, NotExact, UnsupportedOperation, ZeroDivisor
 
+_LONG, _FEW = 60, 3  # terms of a sum that is searched for another one, and of that one
 _SHORT = 12  # a float with at most this many digits in its repr is read as that decimal
 
 
@@ -144,6 +145,27 @@ class Quantity:
             f"np.{ufunc.__name__} of the symbol {self}",
             remedy=f"np.{ufunc.__name__}(rmtp.parameter(symbol)) in a program",
         )
+
+    def terms(self) -> list[Any]:
+        """The summands, if the denominator is one term; else the quantity itself."""
+        field = self.element.field
+        if len(self.element.denom) != 1:
+            return [self]
+        bottom = _power(self.element)
+        return [made(_over(field.ring.from_dict({m: c}), bottom, field)) for m, c in self.element.numer.iterterms()]
+
+    def through(self, other: Quantity) -> tuple[Any, Any] | None:
+        """(c, rest) with ``self = c * other + rest`` and c one term, where that leaves fewer terms than there are."""
+        best = None
+        least = len(self.element.numer)
+        if len(self.element.denom) != 1 or len(other.element.denom) != 1 or least > _LONG:
+            return None
+        for c in dict.fromkeys(a / b for a in self.terms() for b in other.terms()[:_FEW]):
+            rest = self - c * other
+            size = 1 + (len(rest.element.numer) if isinstance(rest, Quantity) else int(rest != 0))
+            if size < least:
+                best, least = (c, rest), size
+        return best
 
     @property
     def unit(self) -> Any:

@@ -87,6 +87,7 @@ ORDER = [
         "equations.api",
     ),
     "equations.iterations",
+    "equations.kernels",
     *("reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}

@@ -37,7 +37,8 @@ from .walk import Symbolic
 _ROOTS = ("tau", "nu", "omega", "xi")
 _LETTERS = ("q", "p", "r", "a", "b", "c", "d", "e")
 _GAUSSIANS = ("G", "H", "K", "L", "M")
-_REPEATS = 2  # steps that must read the same
+_LINKED = 2  # terms beside a multiple of an earlier line: sigma^2 ntk_t q_t + K_t + beta^2 q_t has two
+REPEATS = 2  # steps that must read the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +122,11 @@ class Recursion:
         return replace(self.unrolled, lines=self.rules or self.unrolled.lines).sympy()
 
     def evaluate(self, steps: int, **values: Any) -> list[Any]:
-        """The first average along the steps, from the equations alone.
+        """The first average along the steps, from the equations alone; see `numbers`."""
+        return self.numbers(steps, **values)[self.averages[0]]
+
+    def numbers(self, steps: int, **values: Any) -> dict[str, list[Any]]:
+        """Every average along the steps, from the equations alone.
 
         Parameters
         ----------
@@ -132,23 +137,27 @@ class Recursion:
 
         Returns
         -------
-        list of length steps + 1
+        dict of str to list of length steps + 1
 
         Raises
         ------
         UnsupportedOperation
             For more steps than were derived of a recursion that does not close.
         """
-        title = self.averages[0]
-        if not self.closed:
-            if steps > self._steps:
-                raise UnsupportedOperation(
-                    f"{steps} steps of a recursion that does not close", remedy=f"derive_recursion(.., steps={steps})"
-                )
-            names = [f"{title}_{t}" for t in range(steps + 1)]
-            wanted = {v.symbol for v in self.unrolled.lines if isinstance(v, Mean | Value) and str(v.symbol) in names}
-            found = replace(self.unrolled, lines=pruned(self.unrolled.lines, wanted)).numbers(**values)
-            return [found[name] for name in names]
+        names = {a: [f"{a}_{t}" for t in range(steps + 1)] for a in self.averages}
+        if self.closed:
+            by_name = self._continued(steps, values)
+        elif steps > self._steps:
+            raise UnsupportedOperation(
+                f"{steps} steps of a recursion that does not close", remedy=f"derive_recursion(.., steps={steps})"
+            )
+        else:
+            every = {name for column in names.values() for name in column}
+            wanted = {v.symbol for v in self.unrolled.lines if isinstance(v, Mean | Value) and str(v.symbol) in every}
+            by_name = replace(self.unrolled, lines=pruned(self.unrolled.lines, wanted)).numbers(**values)
+        return {a: [by_name[name] for name in column] for a, column in names.items()}
+
+    def _continued(self, steps: int, values: Mapping[str, Any]) -> dict[str, Any]:
         numbers = Numbers(
             parameters(self.unrolled.parameters, values), {}, self.unrolled.draws, self.unrolled.functions
         )
@@ -159,14 +168,10 @@ class Recursion:
                 case Covariance(first, second, right):
                     numbers.set_covariance(first, second, right)
                 case Value(left, right):
-                    value = numbers.value(right)
-                    numbers.env[left if left.is_Symbol else left.base] = (
-                        value if left.is_Symbol else float(value) ** 0.5
-                    )
+                    numbers.set_value(left, right)
                 case Mean(symbol, integrand):
                     numbers.env[symbol] = numbers.mean(integrand)
-        by_name = {s.name: v for s, v in numbers.env.items()}
-        return [by_name[f"{title}_{t}"] for t in range(steps + 1)]
+        return {s.name: v for s, v in numbers.env.items()}
 
 
 def derive_recursion(
@@ -214,21 +219,45 @@ def derive_recursion(
     known = ("mse", "overlap", "power")
     if not averages or any(a not in known for a in averages):
         raise BadParameter(f"averages={averages!r}", remedy=f"some of {', '.join(known)}")
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < _REPEATS + 1:
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < REPEATS + 1:
         raise BadParameter(
-            f"steps={steps!r}", remedy=f"an int >= {_REPEATS + 1}: steps are found to repeat by comparison"
+            f"steps={steps!r}", remedy=f"an int >= {REPEATS + 1}: steps are found to repeat by comparison"
         )
     run = trace(algorithm, problem, steps, {})
     handles = [run.averages[a][t] for t in range(steps + 1) for a in averages]
+    titles = [f"{a}_{t}" for t in range(steps + 1) for a in averages]
+    return recursion(label(algorithm), handles, titles, tuple(averages), steps)
+
+
+def recursion(
+    title: str, handles: Sequence[Any], titles: Sequence[str], averages: Sequence[str], steps: int
+) -> Recursion:
+    """A recursion in the averages `averages` that several steps of a program show.
+
+    Parameters
+    ----------
+    title : str
+    handles : sequence of Scalar
+        All averages of step 0, then all of step 1, ..
+    titles : sequence of str
+        Their names, ``average_t``.
+    averages : sequence of str
+    steps : int
+
+    Returns
+    -------
+    Recursion
+    """
     program = program_of(*handles)
     walked = Symbolic(program)
     walked.run()
-    titles = [f"{a}_{t}" for t in range(steps + 1) for a in averages]
-    presenter = presented(walked, dict(zip(program.outputs, titles, strict=True)), decompositions=False)
-    shown = {line.symbol.name: line.symbol for line in presenter.lines if isinstance(line, Mean | Value)}
-    for title, k in zip(titles, program.outputs, strict=True):
-        if title not in shown:
-            presenter.show(title, walked.values[k])
+    names: dict[int, str] = {}
+    for k, name in zip(program.outputs, titles, strict=True):
+        names.setdefault(k, name)
+    presenter = presented(walked, names, decompositions=False, linked=_LINKED)
+    for k, name in zip(program.outputs, titles, strict=True):
+        if name != names[k]:
+            presenter.also(name, names[k])
     value = tuple(
         next(v.symbol for v in presenter.lines if isinstance(v, Mean | Value) and v.symbol.name == t) for t in titles
     )
@@ -238,13 +267,13 @@ def derive_recursion(
     unrolled = replace(unrolled, lines=tuple(line for chunk in renamed for line in chunk))
     first = _first(renamed, fixed)
     if first is None:
-        return Recursion(label(algorithm), (), (), 0, unrolled, tuple(averages))
+        return Recursion(title, (), (), 0, unrolled, tuple(averages))
     rules = _relative(renamed[first], first - 1, fixed)
     start = tuple(line for chunk in renamed[:first] for line in chunk)
     if first == 2 and _starts(renamed, rules, fixed):
         first, start = 1, tuple(renamed[0])
     reach = max((first_ for r in rules for first_ in _lags(r)), default=0)
-    return Recursion(label(algorithm), start, rules, first - 1, unrolled, tuple(averages), reach)
+    return Recursion(title, start, rules, first - 1, unrolled, tuple(averages), reach)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -379,7 +408,7 @@ def _first(chunks: Sequence[Sequence[Line]], fixed: Container[Any]) -> int | Non
     first = last
     while first > 1 and relative[first - 1] == relative[last]:
         first -= 1
-    return first if last - first + 1 >= _REPEATS else None
+    return first if last - first + 1 >= REPEATS else None
 
 
 def _starts(chunks: Sequence[Sequence[Line]], rules: Sequence[Line], fixed: Container[Any]) -> bool:

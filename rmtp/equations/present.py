@@ -11,7 +11,7 @@ from typing import Any
 
 from ..axes import Along
 from ..instructions import Average, MatVec
-from ..normal import Form, times
+from ..normal import Form, Func, Hat, Initial, Mono, add, is_zero, mono_times, times
 from ..printing import matrix_name, matrix_names, printed
 from ..quantity import Quantity, Undecided, given, is_symbolic, of_symbol, sympy_module
 from ..zlaw import solve_over
@@ -29,10 +29,13 @@ class Presenter:
         After its run.
     names : mapping
         Line of the program to the name of its value; others are called theta_1, theta_2, ..
+    linked : int
+        A number is written as a multiple of an earlier line where that leaves at most this many terms: what a recursion is
+        read from, and 0 where values are wanted written out.
     """
 
-    def __init__(self, walked: Symbolic, names: Mapping[int, str]) -> None:
-        self.walked, self.given_names = walked, names
+    def __init__(self, walked: Symbolic, names: Mapping[int, str], linked: int) -> None:
+        self.walked, self.given_names, self.linked = walked, names, linked
         self.lines: list[Line] = []
         self._defined = walked.names.definitions
         self._in_terms: dict[Any, Any] = {}  # symbol of the walk -> expression in displayed symbols
@@ -63,6 +66,14 @@ class Presenter:
                 ratio = q / old
                 if not isinstance(ratio, Quantity) or _single(ratio):
                     return number(ratio) * symbol
+            found = [
+                (parts, symbol)
+                for old, symbol in reversed(self._shown)
+                if self.linked and (parts := _through(q, old)) is not None and _length(parts[1]) <= self.linked
+            ]
+            if found:
+                (c, rest), symbol = min(found, key=lambda f: _length(f[0][1]))
+                return number(c) * symbol + self._known(rest)
         return pretty(q)
 
     def reduced(self, q: Any) -> Any:
@@ -107,7 +118,7 @@ class Presenter:
 
     def _mean(self, form: Form, name: str, positive: bool) -> Any:
         variables = self.walked.variables
-        raw = variables.form(form)
+        raw = variables.form(self._without_independent(form))
         integrand = short(self._closed(raw), {*variables.gaussians, *variables.draws})
         shown = {v.right: v.symbol for v in self.lines if isinstance(v, Value) and v.right.is_Add}
         integrand = integrand.xreplace(shown)
@@ -115,6 +126,31 @@ class Presenter:
         symbol = symbol_of(name, positive or bool(integrand.is_nonnegative))
         self.lines.append(Mean(symbol, integrand))
         return symbol
+
+    def _without_independent(self, form: Form) -> Form:
+        """Gaussian factors that share no randomness with any function of the form, replaced by their moments."""
+        expect, atoms = self.walked.expect, self.walked.atoms
+        table = atoms.table
+        inside = {a for m in form.terms for f, _ in m if isinstance(table[f], Func) for a in atoms.leaves(((f, 1),))}
+        if not inside:
+            return form
+        apart = {
+            a
+            for m in form.terms
+            for a, _ in m
+            if isinstance(table[a], Hat | Initial) and not expect.dependent([a], list(inside))
+        }
+        out = Form({})
+        for mono, c in form.terms.items():
+            kept: Mono = ()
+            factor = c
+            for group in expect._independent(mono):
+                if all(a in apart for a, _ in group):
+                    factor = factor * expect.of(group)
+                else:
+                    kept = mono_times(kept, group)
+            out = add(out, Form({} if is_zero(factor) else {kept: factor}))
+        return out
 
     def cover(self, expression: Any) -> None:
         """Lines for the covariances of the Gaussians in an expression."""
@@ -153,8 +189,20 @@ class Presenter:
     def show(self, name: str, value: Any) -> Any:
         """A line for a number, under a name; its right-hand side."""
         right = self.express(value)
-        self.lines.append(Value(symbol_of(name, bool(right.is_positive)), right))
+        symbol = symbol_of(name, bool(right.is_positive))
+        self.lines.append(Value(symbol, right))
+        q = self.reduced(value)
+        if isinstance(q, Quantity) and len(q.element.numer) > 1:
+            self._shown.append((q, symbol))
         return right
+
+    def also(self, name: str, known: str) -> None:
+        """A second name for a line, right below it."""
+        for k, line in enumerate(self.lines):
+            if isinstance(line, Mean | Value) and line.symbol.name == known:
+                right = line.right if isinstance(line, Value) else line.symbol
+                self.lines.insert(k + 1, Value(symbol_of(name, bool(right.is_positive)), right))
+                return
 
     def _form(self, line: int) -> Form:
         argument = self.walked.values[self.walked.program.lines[line].args[0]]
@@ -227,6 +275,14 @@ def pretty(q: Quantity) -> Any:
     return sympy.factor(expression)
 
 
+def _through(q: Quantity, old: Quantity) -> tuple[Any, Any] | None:
+    return q.through(old) if len(old.element.numer) > 1 else None
+
+
+def _length(value: Any) -> int:
+    return len(value.element.numer) if isinstance(value, Quantity) else int(value != 0)
+
+
 def _single(q: Quantity) -> bool:
     return len(q.element.numer) == 1 and len(q.element.denom) == 1
 
@@ -270,13 +326,15 @@ def _text(program: Any, line: int, texts: Sequence[str], latex: bool = False) ->
     return f"{name} {body}" if latex else f"{name} @ {body}"
 
 
-def presented(walked: Symbolic, names: Mapping[int, str], decompositions: bool) -> Presenter:
+def presented(walked: Symbolic, names: Mapping[int, str], decompositions: bool, linked: int = 0) -> Presenter:
     """All lines of a program, in its order."""
-    presenter = Presenter(walked, names)
+    presenter = Presenter(walked, names, linked)
     for number_, line in enumerate(walked.program.lines):
         match line.op:
             case Average():
                 presenter.average(number_)
+            case _ if number_ in names and line.is_scalar:
+                presenter.show(names[number_], walked.values[number_])
             case MatVec() if decompositions:
                 presenter.decomposition(number_)
     return presenter

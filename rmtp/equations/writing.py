@@ -183,7 +183,22 @@ def short(expression: Any, random: Container[Any]) -> Any:
     sympy = sympy_module()
     expanded = sympy.expand(expression)
     found = [folded(e, random) for e in (sympy.factor(expanded), expanded)]
-    return min((_outward(e) for e in found), key=sympy.count_ops)
+    return min((_outward(_paired(e)) for e in found), key=sympy.count_ops)
+
+
+def _paired(e: Any) -> Any:
+    """(x - 1) (x + 1) as x**2 - 1."""
+    sympy = sympy_module()
+
+    def once(product: Any) -> Any:
+        for a in product.args:
+            if a.is_Add and a - 2 in product.args:
+                rest = product / (a * (a - 2))
+                square = sympy.expand(a * (a - 2))
+                return once(rest * square) if rest.is_Mul else rest * square
+        return product
+
+    return e.replace(lambda x: x.is_Mul, once)
 
 
 def _outward(e: Any) -> Any:

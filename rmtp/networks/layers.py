@@ -22,6 +22,7 @@ from ..handles import Node, Scalar, Vector, apply, parameter
 from ..instructions import Combine, Init, InputMatrix, Isotropic, NormalGroup, RandomMatrix
 from ..language import Gaussian
 from ..matrices import Matrix
+from ..quantity import is_symbolic
 
 PADDINGS = ("SAME", "VALID", "CIRCULAR")
 
@@ -124,7 +125,7 @@ def bias(x: Vector, std: Any = 0, name: str = "") -> Vector:
     Fraction(5, 1)
     """
     variance = variance_of(std, None, "bias")
-    if not np.any(np.asarray(variance, dtype=float)):
+    if not is_symbolic(variance) and not np.any(np.asarray(variance, dtype=float)):
         return x
     assert x.dim is not None
     b = weights_vector(x.dim, variance, name)
