@@ -69,8 +69,8 @@ def test_without_the_tangent_kernel():
     assert not any("ntk" in key or "q_t" in key for key in found.sympy())
 
 
-def test_weights_that_are_shared_have_memory():
-    """One matrix in every layer: the kernels of t + 1 layers are not those of t, one layer on."""
+def test_shared_weights_are_a_double_sum_over_their_uses():
+    """One matrix in every layer but the first: the numbers of `ntk`, which sums over pairs of uses too."""
     W = rmtp.Gaussian(N, N, std=SIGMA)
 
     def net(depth):

@@ -151,6 +151,17 @@ def test_the_first_steps_of_ista():
     np.testing.assert_allclose(np.array(found.evaluate(2, **values), dtype=float), expected, rtol=1e-6)
 
 
+def test_where_memory_grows_the_theorem_itself_is_printed():
+    problem = amp.linear_model(DELTA, amp.three_point(SHARE), NOISE)
+    found = rmtp.derive_recursion(partial(amp.gradient_descent, step=STEP), problem, steps=3)
+    text = [row for row, _ in found.general]
+    assert len(text) == 6
+    assert text[1] == "E[G_s G_t] = 1/delta*E[Z^{x_s} Z^{x_t}]"
+    assert text[4] == "E[H_s H_t] = E[Z^{z_s} Z^{z_t}]"
+    assert r"\sum_s b_{ts} Z^{z_s}" in found.latex()
+    assert str(found).endswith(text[-1])
+
+
 def test_names_of_parameters_are_kept_apart():
     """A parameter that is called like a symbol of the equations."""
     q, tau = rmtp.symbol("q_0"), rmtp.symbol("tau_1")

@@ -14,9 +14,10 @@ from typing import Any
 from ..amp.evolution import Algorithm, label, trace
 from ..amp.problems import Problem
 from ..errors import BadParameter, UnsupportedOperation
+from ..instructions import MatVec, RandomMatrix
 from ..language import program as program_of
 from ..laws import describe
-from ..quantity import sympy_module
+from ..quantity import Quantity, quantity_text, sympy_module
 from .api import assembled
 from .present import presented
 from .system import (
@@ -32,12 +33,15 @@ from .system import (
     parameters,
     pruned,
 )
+from .system import name as written
 from .walk import Symbolic
+from .writing import number
 
 _ROOTS = ("tau", "nu", "omega", "xi")
 _LETTERS = ("q", "p", "r", "a", "b", "c", "d", "e")
 _GAUSSIANS = ("G", "H", "K", "L", "M")
 _LINKED = 2  # terms beside a multiple of an earlier line: sigma^2 ntk_t q_t + K_t + beta^2 q_t has two
+_CHARACTERS = 3000  # of derived steps that are printed
 REPEATS = 2  # steps that must read the same
 
 
@@ -55,8 +59,11 @@ class Recursion:
     first : int
     unrolled : Equations
         The derived steps.
+    averages : tuple of str
     memory : int
         How many steps back the rules look.
+    general : tuple of (text, LaTeX)
+        What holds where the memory grows: every product with the matrix, as a Gaussian and a sum over all earlier vectors.
 
     Examples
     --------
@@ -84,6 +91,7 @@ class Recursion:
     unrolled: Equations
     averages: tuple[str, ...]
     memory: int = 0
+    general: tuple[tuple[str, str], ...] = ()
 
     @property
     def closed(self) -> bool:
@@ -93,8 +101,17 @@ class Recursion:
     def __str__(self) -> str:
         laws = [f"{s} ~ {describe(law)}" for s, law in self.unrolled.draws.items()]
         if not self.closed:
-            head = f"no recursion of fixed memory: the first {self._steps} steps of {self.name}"
-            return "\n".join([head, *laws, *map(line_text, self.unrolled.lines)])
+            head = f"no recursion of fixed memory; the first {self._steps} steps of {self.name}:"
+            shown: list[str] = []
+            size = 0
+            for row in map(line_text, self.unrolled.lines):
+                size += len(row)
+                if size > _CHARACTERS:
+                    shown.append(f"and {len(self.unrolled.lines) - len(shown)} more lines in .unrolled")
+                    break
+                shown.append(row)
+            general = ["in general"] + [f"  {text}" for text, _ in self.general] if self.general else []
+            return "\n".join([head, *laws, *shown, *general])
         head = f"for t = {self.first}, {self.first + 1}, .."
         return "\n".join([*laws, *map(line_text, self.start), head, *(f"  {line_text(r)}" for r in self.rules)])
 
@@ -108,7 +125,9 @@ class Recursion:
         )
 
     def latex(self) -> str:
-        """An ``align*`` environment; the rules hold for every t from `first` on."""
+        """An ``align*`` environment: the rules, for every t from `first` on, or the general form where there are none."""
+        if not self.closed and self.general:
+            return "\\begin{align*}\n" + " \\\\\n".join(row for _, row in self.general) + "\n\\end{align*}"
         if not self.closed:
             return self.unrolled.latex()
         rows = [*law_lines(self.unrolled.draws), *(line_latex(line) for line in (*self.start, *self.rules))]
@@ -267,13 +286,57 @@ def recursion(
     unrolled = replace(unrolled, lines=tuple(line for chunk in renamed for line in chunk))
     first = _first(renamed, fixed)
     if first is None:
-        return Recursion(title, (), (), 0, unrolled, tuple(averages))
+        return Recursion(title, (), (), 0, unrolled, tuple(averages), 0, _general(walked))
     rules = _relative(renamed[first], first - 1, fixed)
     start = tuple(line for chunk in renamed[:first] for line in chunk)
     if first == 2 and _starts(renamed, rules, fixed):
         first, start = 1, tuple(renamed[0])
     reach = max((first_ for r in rules for first_ in _lags(r)), default=0)
     return Recursion(title, start, rules, first - 1, unrolled, tuple(averages), reach)
+
+
+def _general(walked: Symbolic) -> tuple[tuple[str, str], ...]:
+    """The theorem for all products with the one matrix of a program, entries independent."""
+    matrices = {line.op.matrix for line in walked.program.lines if isinstance(line.op, MatVec)}
+    if len(matrices) != 1 or not next(iter(matrices)).ensemble.iid:
+        return ()
+    (matrix,) = matrices
+    plain = matrix.name or ("W" if not matrix.ensemble.symmetric else "A")
+    if matrix.ensemble.symmetric:
+        return _family(walked, matrix, False, plain, ("x", "G", "b"), ("x", "G"))
+    rows = _family(walked, matrix, False, plain, ("x", "G", "b"), ("z", "H"))
+    return rows + _family(walked, matrix, True, plain, ("z", "H", "c"), ("x", "G"))
+
+
+def _family(
+    walked: Symbolic,
+    matrix: RandomMatrix,
+    transposed: bool,
+    title: str,
+    own: tuple[str, str, str],
+    other: tuple[str, str],
+) -> tuple[tuple[str, str], ...]:
+    """Z of the product t, the covariance of the Gaussian parts, the coefficients on the vectors of the other direction."""
+    x, hat, b = own
+    z, partner = other
+    factor = walked.z_hat(matrix, transposed)
+    scale = "" if factor == 1 else f"{factor}*" if not isinstance(factor, Quantity) else f"{quantity_text(factor)}*"
+    tex = "" if factor == 1 else f"{written(number(factor))} "
+    product, tex_product = (f"{title}.T", rf"{title}^\top") if transposed else (title, title)
+    return (
+        (
+            f"Z^{{{product} {x}_t}} = {hat}_t + sum_s {b}_ts Z^{{{z}_s}}, over the {z}_s before {x}_t",
+            rf"Z^{{{tex_product} {x}_t}} &= {hat}_t + \sum_s {b}_{{ts}} Z^{{{z}_s}}",
+        ),
+        (
+            f"E[{hat}_s {hat}_t] = {scale}E[Z^{{{x}_s}} Z^{{{x}_t}}]",
+            rf"\mathbb{{E}}\left[{hat}_s {hat}_t\right] &= {tex}\mathbb{{E}}\left[Z^{{{x}_s}} Z^{{{x}_t}}\right]",
+        ),
+        (
+            f"{b}_ts = {scale}E[dZ^{{{x}_t}} / d{partner}_s]",
+            rf"{b}_{{ts}} &= {tex}\mathbb{{E}}\left[\partial Z^{{{x}_t}} / \partial {partner}_s\right]",
+        ),
+    )
 
 
 # ---------------------------------------------------------------------------------------------

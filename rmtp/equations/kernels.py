@@ -57,7 +57,7 @@ def derive_kernel(net: Callable[[int], Callable[[Any], Output]], *, tangent: boo
     --------
     >>> import numpy as np, rmtp
     >>> width, s, b = rmtp.Dim("n"), rmtp.symbol("sigma"), rmtp.symbol("beta")
-    >>> found = rmtp.derive_kernel(lambda l: rmtp.networks.mlp(width, l, np.tanh, s, b))
+    >>> found = rmtp.derive_kernel(lambda l: rmtp.networks.mlp(width, l, np.sin, s, b))
     >>> print(found)
     K11_0 = x11
     K12_0 = x12
@@ -65,12 +65,12 @@ def derive_kernel(net: Callable[[int], Callable[[Any], Output]], *, tangent: boo
     K22_0 = x22
     for t = 0, 1, ..
       G_t ~ N(0, K11_t*sigma**2 + beta**2)
-      K11_{t+1} = E[tanh(G_t)**2]
+      K11_{t+1} = E[sin(G_t)**2]
       Cov(G_t, H_t) = K12_t*sigma**2 + beta**2
       H_t ~ N(0, K22_t*sigma**2 + beta**2)
-      K12_{t+1} = E[tanh(G_t)*tanh(H_t)]
-      K22_{t+1} = E[tanh(H_t)**2]
-      q_t = E[(tanh(G_t)**2 - 1)*(tanh(H_t)**2 - 1)]
+      K12_{t+1} = E[sin(G_t)*sin(H_t)]
+      K22_{t+1} = E[sin(H_t)**2]
+      q_t = E[cos(G_t)*cos(H_t)]
       ntk_{t+1} = K12_{t+1} + beta**2*q_t + ntk_t*q_t*sigma**2
     """
     if isinstance(depth, bool) or not isinstance(depth, int) or depth < REPEATS + 1:

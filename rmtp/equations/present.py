@@ -96,7 +96,8 @@ class Presenter:
         """An expression with no symbol of the walk left: means by displayed symbols, roots written out."""
         out = expression
         while True:
-            found = {s for s in out.free_symbols if s in self._defined}
+            free = out.free_symbols
+            found = [s for s in self._defined if s in free]  # in the order in which they were made
             if not found:
                 return out
             replacement = {}

@@ -372,13 +372,15 @@ def rescaled(lines: Sequence[Line], gaussians: Sequence[Any]) -> list[Line]:
         if any(isinstance(line, Decomposition) and g in line.right.free_symbols for line in out):
             continue
         factors = {m.as_coefficient(g) for e in integrands for m in sympy_module().preorder_traversal(e) if m.is_Mul}
-        factors = {c for c in factors if c is not None and g not in c.free_symbols}
-        if len(factors) != 1:
+        factors = {
+            -c if c.could_extract_minus_sign() else c for c in factors if c is not None and g not in c.free_symbols
+        }
+        if len(factors) != 1 or factors == {1}:
             continue
         c = factors.pop()
-        if any(s in gaussians for s in c.free_symbols) or any(
-            g in e.xreplace({c * g: 0}).free_symbols for e in integrands
-        ):
+        put = {c * g: g, -c * g: -g}
+        gone = dict.fromkeys(put, 0)
+        if any(s in gaussians for s in c.free_symbols) or any(g in e.xreplace(gone).free_symbols for e in integrands):
             continue
         for k, line in enumerate(out):
             match line:
@@ -386,7 +388,7 @@ def rescaled(lines: Sequence[Line], gaussians: Sequence[Any]) -> list[Line]:
                     factor = c ** ((a == g) + (b == g))
                     out[k] = Covariance(a, b, sympy_module().expand(factor * right))
                 case Mean(symbol, integrand):
-                    out[k] = Mean(symbol, integrand.xreplace({c * g: g}))
+                    out[k] = Mean(symbol, integrand.xreplace(put))
     return out
 
 
