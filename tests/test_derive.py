@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 from fractions import Fraction
 from math import comb
 
@@ -313,3 +314,32 @@ def test_several_outputs_share_their_lines():
     assert sum("E[" in line for line in str(found).splitlines()) == 1
     one, other = found.evaluate(sigma=0.3)
     assert other - one == pytest.approx(0.3, rel=1e-12)
+
+
+def test_other_ensembles():
+    """Haar and invariant matrices, whose memory goes through all uses; the vector itself comes back by kappa_1."""
+    n = rmtp.Dim("n")
+    Q, A = rmtp.Haar(n), rmtp.Invariant(n, rmtp.Discrete([0, 1]))
+
+    def haar(variance, factor):
+        x = Q @ rmtp.Normal(n, cov=variance)
+        return np.mean((Q @ (Q.T @ (x**2 + factor * x))) ** 2 * x)
+
+    def projection(variance, factor):
+        v = rmtp.Normal(n, cov=variance)
+        return np.mean((A @ (np.tanh(A @ v) + factor * v)) ** 2)
+
+    exact = rmtp.limit(haar(2, Fraction(1, 3)), exact=True).value
+    assert rmtp.derive(haar(SIGMA, RHO)).evaluate(sigma=2, rho=Fraction(1, 3)) == exact
+    found = rmtp.derive(projection(SIGMA, RHO))
+    assert found.evaluate(sigma=1.5, rho=0.5) == pytest.approx(float(rmtp.limit(projection(1.5, 0.5))), rel=1e-7)
+    with pytest.raises(UnsupportedOperation):
+        rmtp.Haar(rmtp.Dim("m", ratio=RHO), n)
+
+
+def test_without_sympy_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sympy", None)
+    with pytest.raises(UnsupportedOperation, match="equations"):
+        rmtp.symbol("x")
+    with pytest.raises(UnsupportedOperation, match="equations"):
+        rmtp.derive(np.mean(rmtp.Normal(rmtp.Dim("n")) ** 2))

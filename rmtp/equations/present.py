@@ -219,7 +219,10 @@ class Presenter:
         right = self._closed(self.walked.variables.form(hat))
         gaussian = right
         plain, latex = printed(program), printed(program, latex=True)
-        for k, c in self._memory(line, dot):
+        memory = self._memory(line, dot)
+        if memory is None:
+            gaussian = right = right + self._closed(self.walked.variables.form(dot))
+        for k, c in memory or ():
             label = plain.names[k] or plain.texts[k]
             right = right + self.express(c) * symbol_of(z(label), None)
         self.cover(gaussian)
@@ -233,23 +236,22 @@ class Presenter:
             )
         )
 
-    def _memory(self, line: int, dot: Form) -> list[tuple[int, Any]]:
+    def _memory(self, line: int, dot: Form) -> list[tuple[int, Any]] | None:
         if not dot.terms:
             return []
         program, values = self.walked.program, self.walked.values
         op = program.lines[line].op
         assert isinstance(op, MatVec)
         candidates: dict[int, Form] = {}
-        for k in range(line):
+        # cumulants of odd order bring back the vector itself
+        for k in range(line + (not op.matrix.ensemble.iid)):
             other = program.lines[k].op
             if isinstance(other, MatVec) and other.matrix is op.matrix:
                 if op.matrix.ensemble.symmetric or other.transposed != op.transposed:
                     source = program.lines[k].args[0]
                     if isinstance(values[source], Form) and values[source].terms:
                         candidates.setdefault(source, values[source])
-        found = solve_over(dot, candidates)
-        assert found is not None  # Z-Dot is a combination of the vectors that the other direction was applied to
-        return found
+        return solve_over(dot, candidates)
 
     # -- names ------------------------------------------------------------------------------------
 
