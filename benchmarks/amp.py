@@ -4,37 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import numpy as np
 import scipy.stats
-from common import WIDTH, sampled, script, seconds, table
+from common import sampled, script, seconds, table
 from scipy.integrate import quad
 from scipy.special import ndtr
 
 import rmtp
+from rmtp import amp
 
 DELTA, SPARSITY, NOISE, ALPHA, STEPS = 0.5, 0.1, 0.01, 1.5, 20
+WIDTH = 10_000
 
 
-def amp(A: Any, x0: Any, w: Any) -> list[Any]:
-    """The mean squared error after each step; runs on handles and on arrays."""
-    y = A @ x0 + w
-    x, z, errors = 0 * x0, y, []
-    for _ in range(STEPS):
-        threshold = ALPHA * np.sqrt(np.mean(z**2))
-        h = x + A.T @ z
-        x = rmtp.soft_threshold(h, threshold)
-        z = y - A @ x + z * np.mean(np.abs(h) > threshold) / DELTA
-        errors.append(np.mean((x - x0) ** 2))
-    return errors
+method = partial(amp.amp, denoiser=amp.soft(ALPHA))
+problem = amp.linear_model(DELTA, amp.bernoulli_gauss(SPARSITY), NOISE)
 
 
-def by_theorem() -> list[rmtp.Estimate]:
-    n, m = rmtp.Dim("n"), rmtp.Dim("m", ratio=DELTA)
-    A = rmtp.Gaussian(m, n, variance=1 / DELTA, name="A")
-    x0 = rmtp.IID(n, rmtp.Mixture([0, scipy.stats.norm()], [1 - SPARSITY, SPARSITY]), name="x0")
-    return rmtp.limit(amp(A, x0, rmtp.Normal(m, cov=NOISE, name="w")))
+def by_theorem() -> rmtp.Trajectory:
+    return rmtp.state_evolution(method, problem, STEPS)
 
 
 def shrinkage_error(tau2: float) -> float:
@@ -82,34 +72,32 @@ def state_evolution(error: Callable[[float], float]) -> list[float]:
 
 def trial(n: int, rng: np.random.Generator) -> float:
     """The mean squared error after the last step of one simulation."""
-    m = int(DELTA * n)
-    A = rng.standard_normal((m, n)) / math.sqrt(m)
-    x0 = rng.standard_normal(n) * (rng.random(n) < SPARSITY)
-    return float(amp(A, x0, math.sqrt(NOISE) * rng.standard_normal(m))[-1])
+    return float(rmtp.simulate(method, problem, STEPS, n, 1, rng).mse[0, -1])
 
 
 def main(quick: bool = False) -> str:
-    repeats = 1 if quick else 3
-    ours, limits = seconds(by_theorem, repeats)
+    repeats = 1 if quick else 12
+    ours, found = seconds(by_theorem, repeats)
+    limits, stated = found.mse.value[1:], float(found.mse.error[-1])
     paper, closed = seconds(lambda: state_evolution(shrinkage_error), repeats)
     numeric, integrated = seconds(lambda: state_evolution(shrinkage_error_by_quad), repeats)
-    found = sampled(trial, quick)
-    last = limits[-1]
-    gap = max(abs(e.value - c) / c for e, c in zip(limits, closed, strict=True))
+    drawn = sampled(trial, quick, width=WIDTH)
+    last = float(limits[-1])
+    gap = max(abs(e - c) / c for e, c in zip(limits, closed, strict=True))
     other = max(abs(q - c) / c for q, c in zip(integrated, closed, strict=True))
     rows = [
-        ("`rmtp.limit`, program as written", ours, f"stated error {last.error / last.value:.0e}"),
+        ("`state_evolution`, algorithm as written", ours, f"stated error {stated / last:.0e}, {found.mse.method}"),
         ("state evolution, integrals on paper", paper, f"{gap:.0e} from the line above; Onsager term trusted"),
         ("state evolution, `scipy.integrate.quad`", numeric, f"{other:.0e} from the line above"),
     ]
     for accuracy in (1e-2, 1e-3, 1e-4):
-        trials, cost = found.to_reach(accuracy * last.value)
+        trials, cost = drawn.to_reach(accuracy * last)
         rows.append((f"simulation at n = {WIDTH} to {accuracy:g}", cost, f"{trials:.2g} trials"))
     notes = [
-        f"Mean squared error after {STEPS} steps: {last.value:.10f} (rmtp), {closed[-1]:.10f} (by hand), "
-        f"{found.mean:.5f} (mean of the simulations at hand).",
+        f"Mean squared error after {STEPS} steps: {last:.10f} (rmtp), {closed[-1]:.10f} (by hand), "
+        f"{drawn.mean:.5f} (mean of the simulations at hand).",
         "",
-        f"Simulation: {found.how}. Its bias of order 1/n is not charged.",
+        f"Simulation: {drawn.how}. Its bias of order 1/n is not charged.",
     ]
     return table(f"{STEPS} steps of soft-threshold AMP", rows, notes)
 

@@ -16,7 +16,6 @@ import anticommutator
 import exact_moments
 import free_sum
 import imports
-import ista
 import kernels
 import lowering
 import marchenko_pastur
@@ -25,6 +24,8 @@ import mixed
 import numpy
 import products
 import scipy
+import state_evolution
+import training
 
 import rmtp
 
@@ -32,7 +33,7 @@ BENCHMARKS = (
     lowering,
     marchenko_pastur,
     amp,
-    ista,
+    state_evolution,
     mixed,
     exact_moments,
     anticommutator,
@@ -41,6 +42,7 @@ BENCHMARKS = (
     marchenko_pastur_density,
     imports,
     kernels,
+    training,
 )
 
 

@@ -1,10 +1,11 @@
 """Limits of wide random computations, by the master theorem of tensor programs."""
 
-from . import amp, errors, networks, regression
+from . import amp, errors, networks, regression, training
 from .amp.correction import onsager
 from .amp.evolution import Trajectory, state_evolution
 from .amp.simulation import compare, simulate
 from .backprop import Gradient, backprop
+from .claims import Check, check
 from .eigenlaws import FreeCumulants, Moments, RTransform
 from .ensembles import Dim
 from .equations.api import derive
@@ -46,6 +47,7 @@ from .sample import sample
 from .solving import solve
 from .spectra.build import singular_values, spectrum
 from .spectra.law import Law
+from .studies import Study, sweep
 from .verify import Verification, verify
 from .zlaw import ZLaw
 
@@ -55,6 +57,7 @@ __all__ = [
     "GOE",
     "IID",
     "BiInvariant",
+    "Check",
     "Dim",
     "Discrete",
     "Equations",
@@ -75,6 +78,7 @@ __all__ = [
     "RTransform",
     "Recursion",
     "Scalar",
+    "Study",
     "Trajectory",
     "Vector",
     "Verification",
@@ -83,6 +87,7 @@ __all__ = [
     "amp",
     "backprop",
     "block",
+    "check",
     "compare",
     "constant",
     "derive",
@@ -124,8 +129,10 @@ __all__ = [
     "solve",
     "spectrum",
     "state_evolution",
+    "sweep",
     "swish",
     "symbol",
+    "training",
     "verify",
     "width_classes",
 ]

@@ -292,9 +292,15 @@ def sensitivities(x: Vector, stops: Mapping[int, Sequence[tuple[Node, Node]]]) -
     found: dict[int, Node] = {}
     gradients: dict[int, Node] = {id(x): Scalar(Parameter(Fraction(1)))}
     extra = {u: [v for _, v in held] for u, held in stops.items()}
-    for node in reversed(_ordered(x, extra)):
+    order = _ordered(x, extra)
+    reaching = set(stops)  # only what depends on a product is differentiated: labels and batches may jump
+    for node in order:
+        beneath = extra[id(node)] if id(node) in extra else () if isinstance(node.op, MatVec) else node.args
+        if any(id(a) in reaching for a in beneath):
+            reaching.add(id(node))
+    for node in reversed(order):
         g = gradients.get(id(node))
-        if g is None or isinstance(node.op, Init):
+        if g is None or id(node) not in reaching:
             continue
         if id(node) in stops:
             found[id(node)] = g
@@ -338,7 +344,9 @@ def _is_one(x: Node) -> bool:
 
 
 def _product(a: Node, g: Node) -> Node:
-    """a * g, without the vector of ones that an average sends back."""
+    """a * g, without the 1 that the output starts with, or the vector of ones that an average sends back."""
+    if _is_one(g):
+        return a
     if isinstance(g.op, Init) and isinstance(g.op.source, ConstantSource) and g.op.source.value == 1 and not g.axes:
         return a if a.dim is not None else apply(MULTIPLY, a, g)
     return apply(MULTIPLY, a, g)
@@ -461,3 +469,61 @@ def check_average(output: Any) -> Vector:
             remedy="end with rmtp.readout(h), or np.mean(h) for a mean-pool readout",
         )
     return output.args[0]  # type: ignore[return-value]
+
+
+def derivative(y: Any, x: Vector) -> Any:
+    """dy/dx, coordinate by coordinate, of ``y = phi(x)``; what lies beneath x is not looked at.
+
+    Returns
+    -------
+    Vector or Scalar
+        A number where the derivative is constant.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If y is no coordinatewise function of x alone, or its derivative is not known.
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> n = rmtp.Dim("n")
+    >>> h = rmtp.Gaussian(n, n, name="W") @ rmtp.Normal(n, name="x")
+    >>> round(float(rmtp.limit(np.mean(derivative(np.sin(h), h)))), 8)         # E cos h
+    0.60653066
+    """
+    order = _between(y, x)
+    beneath = {id(x)}
+    for node in order:
+        if any(id(a) in beneath for a in node.args):
+            beneath.add(id(node))
+    one = Scalar(Parameter(1))
+    gradients: dict[int, Node] = {id(y): one}
+    for node in reversed(order):
+        g = gradients.get(id(node))
+        if g is None or node is x:
+            continue
+        if not isinstance(node.op, Apply):
+            raise UnsupportedOperation(f"the derivative of {y!r} by {x!r}", remedy="a coordinatewise function of it")
+        for k, arg in enumerate(node.args):
+            part = _pulled(node, k, g) if id(arg) in beneath else None
+            if part is not None:
+                old = gradients.get(id(arg))
+                gradients[id(arg)] = part if old is None else apply(ADD, old, part)
+    return gradients.get(id(x), Scalar(Parameter(0)))
+
+
+def _between(y: Node, x: Node) -> list[Node]:
+    """y and what it is made of, down to x, arguments first."""
+    done: dict[int, Node] = {}
+    stack = [(y, False)]
+    while stack:
+        node, ready = stack.pop()
+        if id(node) in done:
+            continue
+        if ready or node is x:
+            done[id(node)] = node
+            continue
+        stack.append((node, True))
+        stack.extend((a, False) for a in node.args)
+    return list(done.values())

@@ -8,6 +8,7 @@ linearly on earlier ones have none of their own.
 from __future__ import annotations
 
 import heapq
+import operator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -89,6 +90,7 @@ def _normalised(rest: Form) -> list[tuple[Mono, Form, Number]]:
     if smallest[pivot] == 0.0:
         return [(m, Form({m: 1}), c) for m, c in rest.terms.items()]
     factor = rest.terms[pivot]
-    factor = Fraction(factor) if isinstance(factor, int) else factor  # int / int would be a float
-    others = {m: c / factor for m, c in rest.terms.items() if m != pivot}
+    # int / int would be a float, and a Fraction beside mpf's is a number of another ring
+    divided = Fraction if isinstance(factor, int) else operator.truediv
+    others = {m: divided(c, factor) if isinstance(c, int) else c / factor for m, c in rest.terms.items() if m != pivot}
     return [(pivot, Form({pivot: 1, **others}), factor)]

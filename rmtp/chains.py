@@ -160,6 +160,7 @@ def monomial(
         partials=derivative,
         kinks=edge,
         jumps=edge if whole else (),
+        family=() if polynomial or shift or unit is not one else ("power", c, p),
         pieces=(Pieces((), ((*[0] * int(p), scale),)) if polynomial and not shift and unit is one else None),
         mp=lambda ctx, x: unit(ctx) * mpf(ctx, scale) * (ctx.mpf(x) + shift) ** mpf(ctx, power),
         latex=(latex or roman(name)) + "'" * order,

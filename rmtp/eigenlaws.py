@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import items, reals
 from .cumulants import is_moment_sequence
 from .ensembles import Number
 from .errors import BadParameter, NotExact, UnsupportedOperation
@@ -159,12 +160,9 @@ class Expanded:
 
 
 def _numbers(values: Iterable[Number], what: str) -> tuple[Number, ...]:
-    try:
-        listed = [v.item() if isinstance(v, np.generic) else v for v in values]
-        if any(isinstance(v, str) or not math.isfinite(float(v)) for v in listed):
-            raise TypeError
-    except (TypeError, ValueError):
-        raise BadParameter(f"{what}: {values!r}", remedy="a list of finite numbers") from None
+    listed = [v.item() if isinstance(v, np.generic) else v for v in items(values, what)]
+    if any(reals(v, what, "a list of finite numbers").ndim for v in listed):
+        raise BadParameter(f"{what}: {values!r}", remedy="a list of finite numbers")
     return tuple(Fraction(v) if isinstance(v, int) else v for v in listed)
 
 

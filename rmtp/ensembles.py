@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import reals, shown
 from .errors import BadParameter
 from .quantity import Quantity, given
 
@@ -55,20 +56,11 @@ class Dim:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ratio", given(self.ratio))
-        try:
-            if isinstance(self.ratio, str):
-                raise TypeError
-            positive = isinstance(self.ratio, Quantity) or (
-                bool(np.all(np.isfinite(np.asarray(self.ratio, float))))
-                and bool(np.all(np.asarray(self.ratio, float) > 0))
-            )
-        except (TypeError, ValueError):
-            positive = False
-        if not positive or not isinstance(self.name, str):
-            raise BadParameter(
-                f"Dim({self.name!r}, ratio={self.ratio!r}) is not a width",
-                remedy="give a name (str) and a ratio that is a positive finite number",
-            )
+        remedy = "give a name (str) and a ratio that is a positive finite number"
+        if not isinstance(self.name, str) or not (
+            isinstance(self.ratio, Quantity) or np.all(reals(self.ratio, "ratio", remedy) > 0)
+        ):
+            raise BadParameter(f"Dim({self.name!r}, ratio={self.ratio!r}) is not a width", remedy=remedy)
         if isinstance(self.ratio, list | tuple):
             object.__setattr__(self, "ratio", np.asarray(self.ratio))
         elif isinstance(self.ratio, np.generic):
@@ -99,6 +91,13 @@ class Dim:
 
     def __repr__(self) -> str:
         return f"Dim({self.name!r})" if np.all(self.ratio == 1) else f"Dim({self.name!r}, ratio={self.ratio!r})"
+
+
+def check_dim(dim: Any) -> Dim:
+    """A width, or an error for whatever else a user gave for one."""
+    if not isinstance(dim, Dim):
+        raise BadParameter(f"{shown(dim)} is not a width", remedy='n = rmtp.Dim("n")')
+    return dim
 
 
 @dataclass(frozen=True)
@@ -194,18 +193,10 @@ def variance_of(std: Number, variance: Number | None, what: str) -> Number:
         raise BadParameter(f"{what}: std={std!r} and variance={variance!r} are both given", remedy="give one of them")
     if isinstance(value, Quantity):
         return value * value if variance is None else value
-    try:
-        if isinstance(value, str):
-            raise TypeError
-        values = np.asarray(value, dtype=float)
-        fine = bool(np.all(np.isfinite(values)) and np.all(values >= 0))
-    except (TypeError, ValueError):
-        fine = False
-    if not fine:
-        raise BadParameter(
-            f"{what}: {'std' if variance is None else 'variance'}={value!r}",
-            remedy="a finite number >= 0, or an array of them for a sweep",
-        )
+    name = f"{what}: {'std' if variance is None else 'variance'}"
+    remedy = "a finite number >= 0, or an array of them for a sweep"
+    if np.any(reals(value, name, remedy) < 0):
+        raise BadParameter(f"{name}={value!r}", remedy=remedy)
     if isinstance(value, int | Fraction):
         value = Fraction(value)
     elif isinstance(value, list | tuple | np.ndarray):

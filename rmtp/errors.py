@@ -20,6 +20,7 @@ __all__ = [
     "NotPSD",
     "NotSelfAdjoint",
     "OnSpectrum",
+    "PointsFailed",
     "RmtpError",
     "TracedBranch",
     "UnboundInput",
@@ -139,3 +140,7 @@ class BudgetExceeded(RmtpError, RuntimeError):
 
 class NotConverged(RmtpError, RuntimeError):
     """The requested accuracy was not reached within the budget."""
+
+
+class PointsFailed(RmtpError, RuntimeError):
+    """Some points of a parameter study have no value."""

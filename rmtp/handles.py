@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import catalogue as nl
+from .arguments import reals
 from .ensembles import Dim, Number, Sweep
 from .errors import AxisError, BadParameter, DimensionMismatch, TracedBranch, UnsupportedOperation
 from .instructions import (
@@ -87,13 +88,13 @@ class Node(np.lib.mixins.NDArrayOperatorsMixin):
         """The same handle under another name, for printing and for the names of Z-Dot coefficients."""
         return type(self)(self.op, self.args, self.dim, self.axes, name)
 
-    def mean(self, axis: int | None = None) -> Any:
-        """``np.mean(self, axis)``."""
-        return _mean(self, axis)
+    def mean(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        """``np.mean(self, axis)``; keepdims over finite axes."""
+        return _mean(self, axis, keepdims)
 
-    def sum(self, axis: int | None = None) -> Any:
+    def sum(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
         """``np.sum(self, axis)`` over finite axes."""
-        return _sum(self, axis)
+        return _sum(self, axis, keepdims)
 
     def __repr__(self) -> str:
         return handle_text(self)
@@ -103,7 +104,7 @@ class Node(np.lib.mixins.NDArrayOperatorsMixin):
         if self.dim is not None:
             if index and index[0] is Ellipsis:
                 index = (slice(None), *index)
-            if not index or index[0] != slice(None):
+            if not index or not isinstance(index[0], slice) or index[0] != slice(None):
                 raise AxisError(
                     f"{self!r}: the width axis cannot be indexed",
                     remedy="index finite axes only, as in x[:, 0]; the limit describes one generic coordinate",
@@ -175,9 +176,8 @@ def as_node(value: Any) -> Node:
         raise UnsupportedOperation(
             f"{type(value).__name__} in a program", remedy="numbers, arrays over finite axes, or handles"
         )
-    if isinstance(value, list | tuple | np.ndarray) and np.ndim(value):
+    if isinstance(value, list | tuple | np.ndarray) and _check_finite(value).ndim:
         array = np.asarray(value)
-        _check_finite(array)
         if isinstance(value, Sweep):
             return Scalar(Parameter(array, swept=True))
         return Scalar(Parameter(array), (), None, tuple(("", size) for size in array.shape))
@@ -187,25 +187,21 @@ def as_node(value: Any) -> Node:
 def plain(value: Any) -> Number:
     """A Python number: integers as Fractions, NumPy scalars unpacked, symbols as they are."""
     value = given(value)
-    if np.ndim(value):
+    if is_symbolic(value) and not np.ndim(value):
+        return value
+    if _check_finite(value).ndim:
         raise BadParameter(f"{value!r} where one number belongs", remedy="give one number")
     if isinstance(value, np.generic | np.ndarray):
         value = value.item()
     if isinstance(value, bool):
         value = int(value)
-    _check_finite(value)
     return Fraction(value) if isinstance(value, int | Fraction) else value
 
 
-def _check_finite(value: Any) -> None:
+def _check_finite(value: Any) -> np.ndarray:
     if is_symbolic(value):
-        return
-    try:
-        fine = bool(np.all(np.isfinite(np.asarray(value, dtype=float))))
-    except (TypeError, ValueError):
-        fine = False
-    if not fine:
-        raise BadParameter(f"the number {value!r} is not finite and real", remedy="give finite real numbers")
+        return np.asarray(value)
+    return reals(value, "a number of the program", "give finite real numbers")
 
 
 def parameter(value: Any) -> Scalar:
@@ -229,11 +225,9 @@ def parameter(value: Any) -> Scalar:
     array([1., 4., 9.])
     """
     value = given(value)
-    array = np.asarray(value)
-    if not array.ndim:
+    if not _check_finite(value).ndim:
         return Scalar(Parameter(plain(value)))
-    _check_finite(array)
-    return Scalar(Parameter(array, swept=True))
+    return Scalar(Parameter(np.asarray(value), swept=True))
 
 
 def apply(fn: Nonlinearity | Arithmetic, *args: Any) -> Any:
@@ -282,7 +276,7 @@ def _scalar(x: Any) -> bool:
 def divide(a: Any, b: Any) -> Any:
     """a / b; division by a scalar is linear, by a vector it is multiplication by the reciprocal."""
     b = given(b)
-    if not isinstance(b, Node) and not is_symbolic(b) and np.any(np.asarray(b, dtype=float) == 0):
+    if not isinstance(b, Node) and number_like(b) and np.any(_check_finite(b) == 0):
         raise BadParameter(f"division of {a!r} by {b!r}", remedy="divide by something that is not zero")
     return apply(DIVIDE, a, b) if _scalar(b) else apply(MULTIPLY, a, apply(nl.RECIPROCAL, b))
 
@@ -300,6 +294,9 @@ def minimum(a: Any, b: Any) -> Any:
 def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     """np.clip: one piecewise linear function for numbers, relus for symbolic bounds."""
     low, high = (min if a_min is None else a_min), (max if a_max is None else a_max)
+    for bound in (low, high):
+        if bound is not None:
+            as_node(bound)  # or an error
     if low is not None and high is not None and not isinstance(low, Node) and not isinstance(high, Node):
         if np.ndim(low) == 0 and np.ndim(high) == 0 and low <= high:
             return apply(nl.clip(plain(low), plain(high)), x)
@@ -376,9 +373,11 @@ def _axis(x: Node, axis: int) -> int:
     return axis % x.ndim
 
 
-def _mean(x: Node, axis: int | None = None, **kwargs: Any) -> Any:
+def _mean(x: Node, axis: int | None = None, keepdims: bool = False, **kwargs: Any) -> Any:
     if kwargs:
         raise UnsupportedOperation(f"np.mean with {sorted(kwargs)}", remedy="np.mean(x) or np.mean(x, axis=k)")
+    if keepdims:
+        return _kept(_mean, x, axis)
     if axis is None:
         if x.dim is not None and x.axes:
             return _mean(_mean(x, 0))
@@ -394,19 +393,37 @@ def _mean(x: Node, axis: int | None = None, **kwargs: Any) -> Any:
     return total / x.axes[position - (x.dim is not None)][1]
 
 
-def _sum(x: Node, axis: int | None = None, **kwargs: Any) -> Any:
+def _kept(reduced: Callable[..., Any], x: Node, axis: int | None) -> Any:
+    """A reduction over finite axes that keeps them with length one."""
+    if _over_width(x, axis):
+        raise UnsupportedOperation(
+            f"keepdims over the width of {x!r}",
+            remedy="leave it out: a scalar meets a vector at every coordinate, finite axis by finite axis",
+        )
+    made = reduced(x, axis)
+    if axis is not None:
+        return _expand(made, axis)
+    return made[(None,) * len(x.axes)] if x.axes else made
+
+
+def _over_width(x: Node, axis: int | None) -> bool:
+    return x.dim is not None and (axis is None or _axis(x, axis) == 0)
+
+
+def _sum(x: Node, axis: int | None = None, keepdims: bool = False, **kwargs: Any) -> Any:
     if kwargs:
         raise UnsupportedOperation(f"np.sum with {sorted(kwargs)}", remedy="np.sum(x, axis=k) over a finite axis")
-    if axis is None and x.dim is None:
-        for _ in x.axes:
-            x = _sum(x, 0)
-        return x
-    position = 0 if axis is None else _axis(x, axis)
-    if x.dim is not None and position == 0:
+    if _over_width(x, axis):
         raise UnsupportedOperation(
             f"a sum of {x!r} over its width grows with the width", remedy="np.mean(x), times a number if you need one"
         )
-    at = position - (x.dim is not None)
+    if keepdims:
+        return _kept(_sum, x, axis)
+    if axis is None:
+        for _ in x.axes:
+            x = _sum(x, 0)
+        return x
+    at = _axis(x, axis) - (x.dim is not None)
     return type(x)(Combine("sum", (at,)), (x,), x.dim, x.axes[:at] + x.axes[at + 1 :])
 
 
@@ -466,11 +483,11 @@ def _stack(arrays: Any, axis: int = 0, name: str = "") -> Any:
     return type(first)(Combine("stack", (at,)), tuple(nodes), first.dim, axes)
 
 
-def _variance(x: Node, axis: int | None = None, **kwargs: Any) -> Any:
-    centre = _mean(x, axis, **kwargs)
-    if axis not in (None, 0) and centre.ndim:
-        return _mean((x - _expand(centre, axis)) ** 2, axis)
-    return _mean((x - centre) ** 2, axis)
+def _variance(x: Node, axis: int | None = None, keepdims: bool = False, **kwargs: Any) -> Any:
+    if kwargs:
+        raise UnsupportedOperation(f"np.var with {sorted(kwargs)}", remedy="np.var(x) or np.var(x, axis=k)")
+    centre = _mean(x, axis, keepdims=not _over_width(x, axis))
+    return _mean((x - centre) ** 2, axis, keepdims)
 
 
 def _expand(x: Node, axis: int) -> Any:

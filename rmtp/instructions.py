@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,18 @@ class IIDSource:
 
     dim: Dim
     law: CoordinateLaw
+
+
+@dataclass(frozen=True, eq=False)
+class FreshSource(IIDSource):
+    """`size` such vectors along a finite axis, drawn anew for every input of a network."""
+
+    size: int = 1
+
+    @cached_property
+    def members(self) -> tuple[IIDSource, ...]:
+        """One source for each."""
+        return tuple(IIDSource(self.dim, self.law) for _ in range(self.size))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from . import catalogue as nl
-from .ensembles import ENTRY_LAWS, Dim, Ensemble, Number, draw_iid, draw_symmetric, variance_of
+from .arguments import items, reals
+from .ensembles import ENTRY_LAWS, Dim, Ensemble, Number, check_dim, draw_iid, draw_symmetric, variance_of
 from .errors import BadParameter, NotPSD
 from .handles import Node, Vector, apply, plain
 from .instructions import ConstantSource, IIDSource, Init, NormalGroup, RandomMatrix
@@ -102,7 +103,7 @@ def Normal(dim: Dim, mean: Any = 0, cov: Any = 1, *, axis: str | None = None, na
 
 def _normal_group(dim: Dim, means: Sequence[Any], exact: Any, axis: str | None, name: Any, single: bool) -> Any:
     k = len(means)
-    group = NormalGroup(_dim(dim), tuple(plain(m) for m in means), exact)
+    group = NormalGroup(check_dim(dim), tuple(plain(m) for m in means), exact)
     if axis is not None:
         return Vector(Init(group, None), (), group.dim, ((axis, k),), str(name))
     names = [name] * k if isinstance(name, str) else list(name)
@@ -142,7 +143,7 @@ def IID(dim: Dim, law: Any, *, name: str = "") -> Vector:
     >>> round(float(rmtp.limit(np.mean(rmtp.IID(n, sparse) ** 4))), 12)
     0.3
     """
-    return Vector(Init(IIDSource(_dim(dim), as_law(law))), (), dim, (), name)
+    return Vector(Init(IIDSource(check_dim(dim), as_law(law))), (), dim, (), name)
 
 
 def constant(dim: Dim, value: Number, *, name: str = "") -> Vector:
@@ -164,7 +165,7 @@ def constant(dim: Dim, value: Number, *, name: str = "") -> Vector:
     >>> rmtp.limit(np.mean(rmtp.constant(rmtp.Dim("n"), 3)), exact=True).value
     Fraction(3, 1)
     """
-    return Vector(Init(ConstantSource(_dim(dim), plain(value))), (), dim, (), name)
+    return Vector(Init(ConstantSource(check_dim(dim), plain(value))), (), dim, (), name)
 
 
 def Gaussian(
@@ -204,7 +205,9 @@ def Gaussian(
     if entries not in ENTRY_LAWS:
         raise BadParameter(f"unknown entries={entries!r}", remedy=f"one of {', '.join(ENTRY_LAWS)}")
     s2 = variance_of(std, variance, "Gaussian")
-    return Matrix(RandomMatrix(_dim(rows), _dim(cols), Ensemble("Gaussian", s2, False, draw_iid, entries), name))
+    return Matrix(
+        RandomMatrix(check_dim(rows), check_dim(cols), Ensemble("Gaussian", s2, False, draw_iid, entries), name)
+    )
 
 
 def GOE(dim: Dim, std: Any = 1, *, variance: Any = None, entries: str = "gaussian", name: str = "") -> Matrix:
@@ -236,7 +239,7 @@ def GOE(dim: Dim, std: Any = 1, *, variance: Any = None, entries: str = "gaussia
     if entries not in ENTRY_LAWS:
         raise BadParameter(f"unknown entries={entries!r}", remedy=f"one of {', '.join(ENTRY_LAWS)}")
     s2 = variance_of(std, variance, "GOE")
-    return Matrix(RandomMatrix(_dim(dim), dim, Ensemble("GOE", s2, True, draw_symmetric, entries), name))
+    return Matrix(RandomMatrix(check_dim(dim), dim, Ensemble("GOE", s2, True, draw_symmetric, entries), name))
 
 
 def elementwise(
@@ -276,11 +279,14 @@ def elementwise(
     >>> round(float(rmtp.limit(np.mean(swish(x)))), 10)
     0.2066209641
     """
+    places = tuple(items(kinks, "kinks"))
+    if places:
+        reals(places, "kinks", "finite numbers")
     made: dict[int, Nonlinearity] = {}
     slopes: Any = tuple(derivative) if isinstance(derivative, list | tuple) else derivative
 
     def build(arity: int) -> Nonlinearity:
-        return user(f, slopes, tuple(kinks), arity=arity, name=name)
+        return user(f, slopes, places, arity=arity, name=name)
 
     def function(*args: Any) -> Any:
         if not any(isinstance(a, Node) for a in args):
@@ -444,12 +450,6 @@ def soft_threshold(x: Any, threshold: Any) -> Any:
     -2.0
     """
     return relu(x - threshold) - relu(-x - threshold)
-
-
-def _dim(dim: Any) -> Dim:
-    if not isinstance(dim, Dim):
-        raise BadParameter(f"{dim!r} is not a width", remedy='n = rmtp.Dim("n")')
-    return dim
 
 
 __all__ = [

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import items, reals
 from .errors import BadParameter, DivergentExpectation
 from .quantity import Quantity, given, is_symbolic, quantity_text
 
@@ -159,12 +160,10 @@ def Discrete(values: Sequence[Number], weights: Sequence[Number] | None = None) 
     >>> rmtp.Discrete([-1, 1]).moment(2)
     Fraction(1, 1)
     """
-    values = [given(v) for v in values]
+    values = items(values, "Discrete: the atoms")
     if weights is None:
         weights = [Fraction(1, len(values))] * len(values) if values else []
-    if any(not is_symbolic(v) and not math.isfinite(float(v)) for v in values):
-        raise BadParameter(f"Discrete: the atoms {values!r} are not finite", remedy="give finite numbers")
-    return _mixture([Atom(_rational(v)) for v in values], list(weights), "Discrete")
+    return _mixture([_atom(v) for v in values], items(weights, "Discrete: the weights"), "Discrete")
 
 
 def Mixture(laws: Sequence[Any], weights: Sequence[Number]) -> CoordinateLaw:
@@ -194,6 +193,7 @@ def Mixture(laws: Sequence[Any], weights: Sequence[Number]) -> CoordinateLaw:
     >>> rmtp.Mixture([0, scipy.stats.norm()], [0.75, 0.25]).moment(2)
     0.25
     """
+    laws, weights = items(laws, "Mixture: the laws"), _probabilities(items(weights, "Mixture: the weights"), "Mixture")
     if len(laws) != len(weights):
         raise BadParameter(f"Mixture: {len(laws)} laws and {len(weights)} weights", remedy="one weight per law")
     parts: list[Component] = []
@@ -210,7 +210,7 @@ def as_law(law: Any) -> CoordinateLaw:
     if isinstance(law, CoordinateLaw):
         return law
     if isinstance(law, int | float | Fraction | np.integer | np.floating):
-        return _mixture([Atom(_rational(law))], [1], "IID")
+        return _mixture([_atom(law)], [1], "IID")
     if isinstance(law, list | tuple | np.ndarray):
         return Discrete(list(law))
     if not (hasattr(law, "dist") and hasattr(law, "rvs") and hasattr(law, "args")):
@@ -238,6 +238,24 @@ def as_law(law: Any) -> CoordinateLaw:
     return _mixture([Atom(float(p)) for p in points[kept]], list(mass[kept] / mass.sum()), "IID")
 
 
+def _atom(value: Any) -> Atom:
+    value = given(value)
+    if is_symbolic(value) and not np.ndim(value):
+        return Atom(value)
+    if reals(value, "an atom", "give finite numbers").ndim:
+        raise BadParameter(f"the atom {value!r}", remedy="one number per atom")
+    return Atom(_rational(value))
+
+
+def _probabilities(weights: Sequence[Any], what: str) -> list[Any]:
+    """The weights, lists as arrays: a sweep."""
+    weights = [given(w) for w in weights]
+    for weight in weights:
+        if not is_symbolic(weight) and np.any(reals(weight, f"{what}: a weight", "weights >= 0 that sum to 1") < 0):
+            raise BadParameter(f"{what}: the weight {weight!r}", remedy="weights >= 0 that sum to 1")
+    return [np.asarray(w) if isinstance(w, list | tuple) else w for w in weights]
+
+
 def _rational(value: Number) -> Number:
     if isinstance(value, np.ndarray) and value.ndim:
         return value
@@ -247,15 +265,16 @@ def _rational(value: Number) -> Number:
 
 
 def _mixture(parts: list[Component], weights: list[Number], what: str) -> CoordinateLaw:
-    weights = [_rational(given(w)) for w in weights]
+    if is_symbolic([given(w) for w in weights]):
+        weights = [_rational(given(w)) for w in weights]
+        if len(parts) != len(weights) or sum(weights) != 1:
+            raise BadParameter(f"{what}: the weights {weights!r} of {len(parts)} atoms", remedy="weights that sum to 1")
+        return CoordinateLaw(tuple(parts), tuple(weights))
+    weights = [_rational(w) for w in _probabilities(weights, what)]
     if not parts or len(parts) != len(weights):
         raise BadParameter(f"{what}: {len(parts)} atoms and {len(weights)} weights", remedy="one weight per atom")
     total = sum(weights)
-    if is_symbolic(weights):
-        if total != 1:
-            raise BadParameter(f"{what}: the weights {weights!r} sum to {total}", remedy="weights that sum to 1")
-        return CoordinateLaw(tuple(parts), tuple(weights))
-    if any(not np.all(np.asarray(w, dtype=float) >= 0) for w in weights) or not np.all(np.abs(total - 1) <= 1e-12):
+    if not np.all(np.abs(total - 1) <= 1e-12):
         raise BadParameter(f"{what}: the weights {weights!r} are no probabilities", remedy="weights >= 0 that sum to 1")
     kept = [(p, w) for p, w in zip(parts, weights, strict=True) if np.any(w != 0)]
     return CoordinateLaw(tuple(p for p, _ in kept), tuple(w for _, w in kept))

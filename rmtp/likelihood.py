@@ -224,8 +224,14 @@ def evidence(f: Factor, targets: np.ndarray) -> float:
 
 def numbers(a: Any, what: str, ranks: tuple[int, ...]) -> np.ndarray:
     try:
+        if np.iscomplexobj(a):
+            raise BadParameter(f"{what} holds complex numbers", remedy="real ones: .real, if the rest is rounding")
+        if np.asarray(a).dtype.kind not in "biufO":  # text that looks like numbers is none
+            raise TypeError
         out = np.asarray(a, dtype=float)
-    except (TypeError, ValueError):
+    except BadParameter:
+        raise
+    except (TypeError, ValueError, OverflowError):
         raise BadParameter(f"{what} is not an array of numbers", remedy="for labels, rmtp.regression.one_hot") from None
     if out.ndim not in ranks:
         remedy = "one kernel at a time: loop over a sweep" if out.ndim > 2 else "rows and columns are points"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import option, shown
 from .axes import Along, stacked
 from .errors import BadParameter, BudgetExceeded, RmtpError, UnsupportedOperation
 from .expect.engine import CHOICES, REPLICATES, SAMPLED_POINTS, Options
@@ -99,18 +100,16 @@ def checked_options(
     method: str, rtol: float, exact: bool, dps: int | None, budget: int | None, zdot: str, seed: int
 ) -> Options:
     """The options of a limit, or an error that names the one at fault."""
-    if method not in CHOICES:
-        raise BadParameter(f"method={method!r}", remedy=f"one of {', '.join(CHOICES)}")
-    if zdot not in ("auto", "derivative", "stein"):
-        raise BadParameter(f"zdot={zdot!r}", remedy="auto, derivative or stein")
+    option(method, CHOICES, "method")
+    option(zdot, ("auto", "derivative", "stein"), "zdot")
     if not (isinstance(rtol, float | int) and 0 < rtol < 1):
         raise BadParameter(f"rtol={rtol!r}", remedy="a number between 0 and 1")
-    if budget is not None and not (isinstance(budget, int) and budget >= 2**8):
-        raise BadParameter(f"budget={budget!r}", remedy="an integer number of evaluations, at least 256")
+    if budget is not None and not (isinstance(budget, int) and 2**8 <= budget <= 2**40):
+        raise BadParameter(f"budget={shown(budget)}", remedy="an integer number of evaluations, 256 to 2**40")
     if exact and dps is not None:
         raise BadParameter("exact=True and dps= together", remedy="choose one")
-    if not isinstance(seed, int) or seed < 0:
-        raise BadParameter(f"seed={seed!r}", remedy="an integer >= 0")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise BadParameter(f"seed={shown(seed)}", remedy="an integer >= 0")
     if dps is not None:
         precision(dps)
     return Options(method, rtol, budget, exact, dps, zdot, seed)

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .ensembles import Dim, Number
+from .arguments import ORDERS, items
+from .ensembles import Dim, Number, check_dim
 from .errors import BadParameter, DimensionMismatch, TracedBranch, UnsupportedOperation, WrongSide
 from .handles import Node, Scalar, Vector, number_like, plain
 from .instructions import ConstantSource, Init, MatVec, RandomMatrix
@@ -32,8 +33,7 @@ class Expression:
     """
 
     __slots__ = ("left", "right")
-    __array_priority__ = 1000
-    _op_priority = 1000.0  # by which sympy lets ``symbol * matrix`` be ours
+    __array_priority__ = _op_priority = 1000  # for arrays, and for ``symbol * matrix`` of sympy
     left: Space
     right: Space
 
@@ -114,7 +114,7 @@ class Expression:
         return total([(-1, self)])
 
     def __pow__(self, exponent: Any) -> Expression:
-        if isinstance(exponent, bool) or not isinstance(exponent, int | np.integer):
+        if isinstance(exponent, bool) or not isinstance(exponent, int | np.integer) or abs(int(exponent)) > ORDERS:
             raise UnsupportedOperation(f"{self!r} ** {exponent!r}", remedy="integer powers; np.sqrt acts on diagonals")
         if self.left != self.right:
             raise DimensionMismatch(
@@ -388,9 +388,7 @@ def eye(dim: Dim) -> Expression:
     >>> rmtp.spectrum(rmtp.GOE(n) + 3 * rmtp.eye(n)).moment(1)
     Fraction(3, 1)
     """
-    if not isinstance(dim, Dim):
-        raise BadParameter(f"eye({dim!r})", remedy='n = rmtp.Dim("n")')
-    return Identity((dim,))
+    return Identity((check_dim(dim),))
 
 
 def outer(u: Any, v: Any) -> Expression:
@@ -474,7 +472,7 @@ def block(grid: Sequence[Sequence[Any]]) -> Expression:
     >>> rmtp.spectrum(rmtp.block([[0, W], [W.T, 0]])).moment(2)
     Fraction(4, 3)
     """
-    rows = [list(row) for row in grid]
+    rows = [items(row, "block") for row in items(grid, "block")]
     if not rows or any(len(row) != len(rows[0]) or not row for row in rows):
         raise BadParameter("block: rows of different lengths", remedy="a rectangular list of lists")
     cells: list[list[Expression | None]] = []
@@ -551,7 +549,12 @@ def _matrix(other: Any, beside: Expression) -> Expression:
 def _factor(value: Any, beside: Expression) -> Number:
     if isinstance(value, Scalar) and not value.axes:
         return value
-    if isinstance(value, Expression | Vector) or not number_like(value) or np.ndim(value):
+    if (
+        isinstance(value, Expression | Vector)
+        or not number_like(value)
+        or isinstance(value, list | tuple)
+        or np.ndim(value)
+    ):
         raise UnsupportedOperation(
             f"{beside!r} times {type(value).__name__}",
             remedy="@ multiplies matrices, rmtp.diag(x) @ M scales rows; * takes one number",

@@ -25,7 +25,7 @@ from .eigenlaws import (
     refuse_negative,
     values_at_quantiles,
 )
-from .ensembles import Dim, Ensemble, Number, draw_entries, draw_haar, variance_of
+from .ensembles import Dim, Ensemble, Number, check_dim, draw_entries, draw_haar, variance_of
 from .errors import BadParameter, UnsupportedOperation
 from .instructions import RandomMatrix
 from .laws import as_law
@@ -264,8 +264,7 @@ def _ensemble(kind: str, symmetric: bool, draw: Callable[..., np.ndarray], law: 
 def _aspect(rows: Any, cols: Any, what: str) -> tuple[Number, bool]:
     """rows / cols (a Fraction where it can be read as one), and whether both ratios are rational as given."""
     for dim in (rows, cols):
-        if not isinstance(dim, Dim):
-            raise BadParameter(f"{dim!r} is not a width", remedy='n = rmtp.Dim("n")')
+        check_dim(dim)
         if isinstance(dim.ratio, np.ndarray):
             raise BadParameter(
                 f"{what}: the ratio of width {dim.name!r} is an array",

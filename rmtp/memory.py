@@ -44,6 +44,9 @@ class Memory:
     covariance: Estimate
 
     def __str__(self) -> str:
+        if np.ndim(self.coefficients.value) > 2:
+            sweep = np.shape(self.coefficients.value)[2:]
+            return f"{len(self.products)} products over a sweep of shape {sweep}"
         lines = []
         for t, name in enumerate(self.products):
             text = f"{name} = N(0, {float(self.covariance.value[t, t]):.6g})"

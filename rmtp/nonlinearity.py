@@ -72,7 +72,7 @@ class Nonlinearity:
     family : tuple
         Closed-form family and its parameters: ``("homogeneous", k, a_plus, a_minus)``,
         ``("erf", scale, amplitude, offset)``, ``("gauss", rate, coefficients)``,
-        ``("exp", rate, amplitude, offset)``, ``("wave", kind, rate, amplitude)`` or
+        ``("exp", rate, amplitude, offset)``, ``("wave", kind, rate, amplitude)``, ``("power", scale, exponent)`` or
         ``("onesided", pieces, amplitude, rate)``, which is pieces(x) + amplitude exp(rate x) 1(x < 0).
     mp : callable, optional
         ``mp(ctx, *args)``: the same function on an mpmath context.
@@ -159,7 +159,7 @@ def checked_number(value: Any, what: str, *, finite: bool = True) -> Number:
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
-        raise BadParameter(f"{what} is {value!r}, not a real number.") from error
+        raise BadParameter(f"{what} is {value!r}, not a real number", remedy="one finite number") from error
     if math.isnan(number) or (finite and math.isinf(number)):
         raise BadParameter(f"{what} is {value!r}.", remedy="pass a finite real number")
     return number

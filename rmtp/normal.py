@@ -306,6 +306,31 @@ class Atoms:
         return self.form(Func(fn, args))
 
 
+def put(atoms: Atoms, form: Form, atom: int, value: Number) -> Form:
+    """The form with a number in place of one of the atoms beneath it."""
+    made: dict[int, Form] = {atom: constant(value)}
+
+    def replaced(f: Form) -> Form:
+        total = Form({})
+        for mono, c in f.terms.items():
+            product = constant(1)
+            for a, power in mono:
+                for _ in range(power):
+                    product = times(product, made.get(a, Form({((a, 1),): 1})))
+            total = add(total, scale(product, c))
+        return total
+
+    for a in atoms.closure(b for mono in form.terms for b, _ in mono):
+        node = atoms.table[a]
+        if (
+            a != atom
+            and isinstance(node, Func)
+            and any(b in made for arg in node.args for m in arg.terms for b, _ in m)
+        ):
+            made[a] = atoms.apply(node.fn, tuple(replaced(arg) for arg in node.args))
+    return replaced(form)
+
+
 def evaluate(fn: Nonlinearity, *values: Number) -> Number:
     """fn of numbers, exactly where the function is piecewise polynomial and the numbers are rational."""
     if any(hasattr(v, "context") for v in values):

@@ -20,6 +20,7 @@ from .instructions import (
     Average,
     Combine,
     ConstantSource,
+    FreshSource,
     IIDSource,
     Init,
     Input,
@@ -242,6 +243,8 @@ def _source_text(source: NormalGroup | IIDSource | ConstantSource, index: int | 
     match source:
         case ConstantSource(value=value):
             return number_text(value, latex)
+        case FreshSource(law=law, size=size):
+            return f"{describe(law)}[{size}], anew for every input"
         case IIDSource(law=law):
             return describe(law)
         case InputMatrix(cov=cov) if index is None:

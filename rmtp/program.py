@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .arguments import shown
 from .ensembles import Dim
 from .errors import BadParameter, CyclicProgram, DimensionMismatch
 from .instructions import Apply, Combine, Init, Line, MatVec
@@ -149,6 +150,8 @@ def width_classes(program: Program) -> tuple[tuple[int, ...], ...]:
     >>> len(rmtp.width_classes(rmtp.program(W @ (W @ x))))
     1
     """
+    if not isinstance(program, Program):
+        raise BadParameter(f"program={shown(program)}", remedy="rmtp.program(expression)")
     parent: dict[Any, Any] = {}
 
     def find(item: Any) -> Any:

@@ -35,13 +35,14 @@ def as_number(value: Any) -> Number:
     return float(array) if array.ndim == 0 else np.ascontiguousarray(array, dtype=float).view(Copies)
 
 
+MOST_DIGITS = 100_000
 _GUARD_DIGITS = 10
 
 
 def precision(dps: int) -> Any:
     """An mpmath context of its own, with guard digits."""
-    if not isinstance(dps, int) or dps < 1:
-        raise BadParameter(f"dps={dps!r}", remedy="a number of decimal digits >= 1")
+    if isinstance(dps, bool) or not isinstance(dps, int) or not 1 <= dps <= MOST_DIGITS:
+        raise BadParameter(f"dps={dps!r}", remedy=f"a number of decimal digits, 1 to {MOST_DIGITS}")
     import mpmath  # only dps= needs it
 
     ctx = mpmath.MPContext()

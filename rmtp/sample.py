@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import MOST, option, shown
 from .arrays import evaluate
 from .ensembles import ENTRY_LAWS
 from .errors import BadParameter, RmtpError, unbound
@@ -21,6 +22,7 @@ from .instructions import (
     Average,
     Combine,
     ConstantSource,
+    FreshSource,
     IIDSource,
     Init,
     Input,
@@ -98,8 +100,8 @@ def sample(
     many = isinstance(expr, list | tuple)
     program = program_of(*expr) if many else program_of(expr)
     width, trials = positive(width, "width"), positive(trials, "trials")
-    if entries is not None and entries not in ENTRY_LAWS:
-        raise BadParameter(f"unknown entries={entries!r}", remedy=f"one of {', '.join(ENTRY_LAWS)}")
+    if entries is not None:
+        option(entries, ENTRY_LAWS, "entries")
     if sweep_shape(program):
         raise BadParameter(
             "a program with swept parameters has one draw per value",
@@ -208,6 +210,8 @@ def draw(source: Source, width: int, rng: np.random.Generator, entries: str | No
         case NormalGroup(dim=dim, mean=mean, cov=cov):
             normals = rng.standard_normal((dim.size(width), len(mean)))
             return np.asarray(mean, dtype=float) + normals @ covariance_root(np.array(cov, dtype=float)).T
+        case FreshSource(dim=dim, law=law, size=size):
+            return law.draw(rng, (dim.size(width), size))
         case IIDSource(dim=dim, law=law):
             return law.draw(rng, dim.size(width))
         case ConstantSource(dim=dim, value=value):
@@ -334,8 +338,8 @@ def combine_arrays(kind: str, detail: tuple[Any, ...], args: Sequence[Any], shif
 
 def positive(value: Any, what: str) -> int:
     """A positive int, or an error that names the argument."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise BadParameter(f"{what}={value!r}", remedy="a positive int")
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= MOST:
+        raise BadParameter(f"{what}={shown(value)}", remedy="a positive int")
     return int(value)
 
 

@@ -33,13 +33,14 @@ from .errors import (
 )
 from .expect.closed_forms import is_rational
 from .expect.engine import METHODS, Expectations, NeedsSampling, Options
-from .identities import simpler
+from .identities import idempotent, simpler
 from .instructions import (
     Apply,
     Arithmetic,
     Average,
     Combine,
     ConstantSource,
+    FreshSource,
     IIDSource,
     Init,
     Input,
@@ -54,8 +55,10 @@ from .laws import Atom, GaussianLaw
 from .nonlinearity import Nonlinearity
 from .normal import Atoms, Draw, Form, Func, Hat, Initial, add, constant, is_zero, scale, times
 from .program import Program
+from .quantity import is_symbolic
+from .progress import progress
 from .results import Estimate, centre_and_spread, conclude
-from .ring import converter, precision
+from .ring import as_number, converter, precision
 from .uses import Uses
 
 _MAX_DEGREE = 60  # beyond this, floats lose more in an expanded polynomial than in quadrature
@@ -142,7 +145,7 @@ class MasterTheorem:
 
     def run(self) -> MasterTheorem:
         """Walk the lines in order."""
-        for number, line in enumerate(self.program.lines):
+        for number, line in enumerate(progress(self.program.lines, "lines")):
             value, rank = None, 0
             try:
                 if all(self.values[a] is not None for a in line.args):
@@ -197,6 +200,8 @@ class MasterTheorem:
                 if index is None:
                     return Along.of([self._gaussian(source, i) for i in range(len(mean))], (len(mean),))
                 return self._gaussian(source, index)
+            case FreshSource(members=members):
+                return Along.of([self.z_init(member, None) for member in members], (len(members),))
             case IIDSource(law=law):
                 match law.components:
                     case (Atom(value),):
@@ -248,7 +253,7 @@ class MasterTheorem:
         short = len(f.terms) * len(g.terms) == 1
         if self.options.exact or short or _degree(f) + _degree(g) <= _MAX_DEGREE:
             try:
-                return times(f, g)
+                return idempotent(self.atoms, times(f, g))
             except BudgetExceeded:
                 if self.options.exact:
                     raise
@@ -277,7 +282,14 @@ class MasterTheorem:
 
     def z_average(self, x: Form | _Product) -> Number:
         """theta = E Z^x."""
-        return self.expect.inner(x.first, x.second) if isinstance(x, _Product) else self.expect.of_form(x)
+        if not isinstance(x, _Product):
+            return self.expect.of_form(x)
+        value = self.expect.inner(x.first, x.second)
+        if x.first is x.second and not self.options.exact and self.ctx is None and not is_rational(value):
+            return as_number(
+                np.where(np.asarray(value) < 0, 0.0, value)
+            )  # what cancels to nothing must not end below it
+        return value
 
     # -- Z-MatVec = Z-Hat + Z-Dot ---------------------------------------------------------------
 
@@ -413,13 +425,17 @@ class MasterTheorem:
             bad = int(np.argmin(finite))
             raise (ZeroDivisor if zero else DivergentExpectation)(
                 f"{fn.name}({', '.join(_show(a, np.shape(finite), bad) for a in args)}) is not finite",
-                remedy="the limit of the argument lies outside the domain; add an epsilon or clip it",
+                remedy="a variance has vanished to rounding in part of the sweep: add a little noise, or take fewer steps"
+                if np.any(np.isnan(np.asarray(args[0], dtype=float)))
+                else "the limit of the argument lies outside the domain; add an epsilon or clip it",
             )
 
     # -- results --------------------------------------------------------------------------------
 
     def estimate(self, value: Number, rank: int) -> Estimate:
         """The value, its error from the perturbed copies or replicates, and the method."""
+        if is_symbolic(value):
+            raise UnsupportedOperation(f"the limit {value}, which has symbols", remedy="rmtp.derive, which keeps them")
         sampled = self.expect.sampler is not None
         return conclude(
             value, METHODS[rank], sampled, 4 + len(self.values), self.options.dps, tuple(dict.fromkeys(self.notes))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import special
+from .arguments import items, reals
 from .errors import BadParameter, DivergentExpectation, UnsupportedOperation, VanishingVector
 from .handles import Scalar
 from .language import program as program_of
@@ -302,14 +303,14 @@ def verify(
     handles: list[Any] = list(expr) if many else [expr]
     program = program_of(*handles)
     for handle in handles:
-        _check_scalar(handle)
+        check_scalar(handle)
     if sweep_shape(program):
         raise BadParameter("a program with swept parameters", remedy="verify one value at a time, as a plain number")
     sizes = check_widths(widths)
     counts = check_trials(trials, widths, sizes)
     limits = _limits(handles, claim, many, limit_options)
     several = entries is not None and not isinstance(entries, str)
-    laws: list[str | None] = list(entries) if several and entries is not None else [entries]  # type: ignore[list-item]
+    laws: list[str | None] = items(entries, "entries") if several else [entries]  # type: ignore[list-item]
     if not laws:
         raise BadParameter("entries is empty", remedy='one law or several, as in ("gaussian", "rademacher")')
     answers: dict[str | None, Any] = {}
@@ -319,14 +320,14 @@ def verify(
             for n, count, child in zip(sizes, counts, stream.spawn(len(sizes)), strict=True)
         ]
         found = [
-            Verification(value, sizes, _finite([d[k] for d in drawn], sizes, handle), repr(handle), law)
+            Verification(value, sizes, finite_columns([d[k] for d in drawn], sizes, handle), repr(handle), law)
             for k, (handle, value) in enumerate(zip(handles, limits, strict=True))
         ]
         answers[law] = found if many else found[0]
     return answers if several else answers[laws[0]]
 
 
-def _check_scalar(handle: Any) -> None:
+def check_scalar(handle: Any) -> None:
     if not isinstance(handle, Scalar):
         raise UnsupportedOperation(
             f"{handle!r} is a vector: its coordinates have a law, not a value",
@@ -387,16 +388,13 @@ def _limits(handles: list[Any], claim: Any, many: bool, options: dict[str, Any])
 def _claimed(claim: Any) -> Estimate:
     if isinstance(claim, Estimate):
         return claim
-    try:
-        fine = bool(np.isfinite(float(claim)))
-    except (TypeError, ValueError):
-        fine = False
-    if not fine:
-        raise BadParameter(f"claim={claim!r}", remedy="a finite number, or an Estimate with an error of its own")
+    remedy = "a finite number, or an Estimate with an error of its own"
+    if reals(claim, "claim", remedy).ndim:
+        raise BadParameter(f"claim={claim!r}", remedy=remedy)
     return Estimate(claim, 0, "claim")
 
 
-def _finite(columns: list[np.ndarray], sizes: tuple[int, ...], handle: Any) -> tuple[np.ndarray, ...]:
+def finite_columns(columns: list[np.ndarray], sizes: tuple[int, ...], handle: Any) -> tuple[np.ndarray, ...]:
     for n, column in zip(sizes, columns, strict=True):
         if not np.all(np.isfinite(column)):
             raise DivergentExpectation(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import plots
+from .arguments import function, order
 from .ensembles import Number
 from .errors import BadParameter, RmtpError, UnsupportedOperation
 from .expect.closed_forms import is_rational
@@ -100,9 +101,7 @@ class ZLaw:
         BadParameter
             If k is not a natural number.
         """
-        if not isinstance(k, int) or k < 0:
-            raise BadParameter(f"moment({k!r})", remedy="an integer >= 0")
-        form = self._theorem.power(self._form, k)
+        form = self._theorem.power(self._form, order(k))
         return self._estimate(lambda: self._theorem.expect.of_form(form))
 
     def expect(self, f: Callable[..., Any]) -> Estimate:
@@ -113,6 +112,7 @@ class ZLaw:
         f : callable
             ``np.tanh``, ``lambda z: np.maximum(z, 0)``, ...
         """
+        function(f, "f")
         if self._handle is None or self._ask is None:
             raise UnsupportedOperation("expect of one entry along a finite axis", remedy="limit(np.mean(f(x[:, k])))")
         try:
@@ -123,7 +123,7 @@ class ZLaw:
 
     def cov(self, other: ZLaw) -> Estimate:
         """Cov(Z, Z') with another law from the same call of `limit`."""
-        if other._theorem is not self._theorem:
+        if not isinstance(other, ZLaw) or other._theorem is not self._theorem:
             raise BadParameter("the two laws come from different calls of limit", remedy="limit([a, b])")
 
         def compute() -> Number:

@@ -31,6 +31,21 @@ def complex_points(oracle: Oracle) -> list[complex]:
     return [*points, 1e-6 + 1e-6j, -1e-9 + 1e-10j]
 
 
+def check_continuation(oracle: Oracle, shares: Any) -> None:
+    """Of the oracle itself: contour moments of the continued g are exact, eigenvalues of a draw are where its cdf says."""
+    radius = 1.7 * oracle.branch.reach
+    z = radius * np.exp(1j * np.pi * (np.arange(32) + 0.5) / 32)
+    g = np.array([complex(oracle.branch.at(complex(x), 20)) for x in z])
+    for k, m in enumerate([1, *oracle.moments[:10]]):
+        assert abs(np.mean(g * z ** (k + 1)).real - float(m)) <= 1e-11 * oracle.branch.reach**k
+    eigenvalues = np.sort(oracle.sample(400, np.random.default_rng(3)))
+    for q in shares:
+        at = int(q * len(eigenvalues))
+        x = (eigenvalues[at] + eigenvalues[at + 1]) / 2
+        if all(abs(x - float(a)) > 1e-6 for a in oracle.atoms):
+            assert abs(len(eigenvalues) * oracle.cdf(x) - at - 1) <= COUNT
+
+
 def check_moments(law: Any, oracle: Oracle) -> None:
     """Fractions for polynomial expressions of rational data; an inverse has its moments by integration."""
     found = [law.moment(k) for k in range(1, 11)]

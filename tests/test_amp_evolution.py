@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from amp_oracles import (
+    gauss,
     linear,
     polynomial_error,
     posterior_error,
@@ -30,6 +31,7 @@ from rmtp.amp import (
     invariant_amp,
     ista,
     linear_model,
+    linearised_gamp,
     minibatch_descent,
     minibatches,
     nesterov,
@@ -256,6 +258,29 @@ def test_spectral_starts_are_the_eigenvectors():
     assert below.overlap.value[0] < 1e-3
 
 
+def test_spectral_start_of_phase_retrieval():
+    """The overlap of Lu & Li 2017 and Mondelli & Montanari 2019 for the weights T that the iteration rests at.
+
+    With T = d / (1 + d / s) their condition E[T (Z^2 - 1) / (s - T)] = 1 / delta reads s = delta E[d (Z^2 - 1)].
+    """
+    delta = 3.0
+
+    def weight(y):
+        return (y - 1) / (y + 1)
+
+    start = spectral_start(generalised_linear_model(delta, GAUSS, lambda z: z**2), iterations=40, weight=weight)
+    found = rmtp.state_evolution(partial(linearised_gamp, weight=weight), start, 0)
+
+    def mean(f):
+        return gauss(lambda z: f(weight(z * z), z))
+
+    s = delta * mean(lambda d, z: d * (z * z - 1))
+    share = 1 / delta - mean(lambda d, z: d * d) / s**2
+    expected = share / (1 / delta + mean(lambda d, z: d * d * (z * z - 1)) / s**2)
+    assert found.overlap.value[0] ** 2 == pytest.approx(expected, rel=1e-8)
+    assert found.power.value[0] == pytest.approx(1, rel=1e-9)
+
+
 def _identity():
     return rmtp.amp.linear()
 
@@ -285,6 +310,7 @@ def test_vamp_and_amp_come_to_rest_together():
     rest = rmtp.amp.fixed_point(partial(amp, denoiser=posterior_mean(prior)), SENSING)
     assert abs(float(found.mse.value[-1]) / float(rest.mse) - 1) < 5e-3
     assert np.all(np.diff(found.mse.value) < 0)
+    assert found.effective_noise is None and "nan" not in str(found)  # its products stand inside linear systems
 
 
 def test_invariant_amp_reduces_to_spiked_amp():
@@ -379,6 +405,22 @@ def test_one_pass_of_minibatches():
     whole = rmtp.state_evolution(partial(minibatch_descent, step=step, count=1), minibatches(plain, 1), 4, exact=True)
     descent = rmtp.state_evolution(partial(gradient_descent, step=step), plain, 4, exact=True)
     assert np.all(whole.mse.value == descent.mse.value)
+
+
+def test_passes_over_minibatches_are_passes_over_blocks():
+    """Rows in random batches are the rows of independent matrices; several passes, in rationals."""
+    step, count, noise, steps = Fraction(1, 10), 2, Fraction(1, 100), 6
+    problem = minibatches(linear_model(2, rmtp.Discrete([-1, 1]), noise), count)
+    found = rmtp.state_evolution(partial(minibatch_descent, step=step, count=count), problem, steps, exact=True)
+    n, m = rmtp.Dim("n"), rmtp.Dim("m", 1)  # half of 2 n rows, entries of variance 1 / (2 n)
+    x0 = rmtp.IID(n, rmtp.Discrete([-1, 1]))
+    blocks = [rmtp.Gaussian(m, n, variance=Fraction(1, 2)) for _ in range(count)]
+    seen = [A @ x0 + rmtp.Normal(m, cov=noise) for A in blocks]
+    x = rmtp.constant(n, 0)
+    for t in range(steps):
+        A, y = blocks[t % count], seen[t % count]
+        x = x + step * count * (A.T @ (y - A @ x))
+        assert found.mse.value[t + 1] == rmtp.limit(np.mean((x - x0) ** 2), exact=True).value
 
 
 def test_several_spikes():

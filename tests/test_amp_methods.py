@@ -285,6 +285,16 @@ def test_the_rest_of_amp():
     assert found.rate == pytest.approx(1 + (gap(tau2 + step) - gap(tau2 - step)) / (2 * step), abs=1e-4)
 
 
+@pytest.mark.slow
+def test_the_rest_of_a_sampled_method():
+    """ISTA with a small step comes to rest slowly: the same LASSO as lasso_amp, within the stated error."""
+    problem, penalty = linear_model(2, bernoulli_gauss(0.3), 0.05), 0.2
+    slow = fixed_point(partial(ista, step=0.5, penalty=penalty), problem, tol=1e-4)
+    fast = lasso(problem, penalty)
+    assert slow.mse.method == "sobol" and 0 < slow.rate < 1
+    assert abs(float(slow.mse) - float(fast.mse)) < 5 * float(slow.mse.error) + 1e-3 * float(fast.mse)
+
+
 def test_the_risk_of_the_lasso_is_calibrated():
     """penalty = theta (1 - active / delta), the stored answer for alpha = 1.5 (Bayati & Montanari)."""
     found = lasso(SENSING, 0.14187076626758852)
@@ -400,6 +410,7 @@ BAD = {
     "prior": (lambda: linear_model(1, [3]), errors.BadParameter, "variance"),
     "prior of the denoiser": (lambda: posterior_mean(2), errors.BadParameter, "variance"),
     "noise": (lambda: linear_model(1, SIGNS, -1), errors.BadParameter, "noise"),
+    "gain": (lambda: posterior_mean(SIGNS, snr=np.ones(2)), errors.BadParameter, "snr"),
     "share": (lambda: bernoulli_gauss(1.5), errors.BadParameter, "share"),
     "channel": (lambda: generalised_linear_model(1, SIGNS, 3), errors.BadParameter, "channel"),
     "channel noise": (lambda: probit(0), errors.BadParameter, "noise"),

@@ -16,14 +16,14 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # From the bottom to the top: a module imports only what stands before it.
 ORDER = [
-    *("errors", "progress", "special", "quantity"),
+    *("errors", "arguments", "files", "progress", "special", "quantity"),
     *("nonlinearity", "chains", "catalogue"),
     *("powerseries", "cumulants", "ensembles", "laws", "instructions", "printing", "program"),
     *("shapes", "handles", "matrices", "language"),
     *("ring", "eigenlaws", "matrixlaws", "normal", "identities", "results", "formtext", "basis", "axes", "sweeps"),
     *("expect.wick", "expect.pieces", "expect.piecewise", "expect.hermite", "expect.quadrants", "expect.closed"),
     *("expect.products", "expect.orthants", "expect.onesided", "expect.mehler"),
-    *("expect.integrand", "expect.closed_forms", "expect.quadrature", "expect.sobol"),
+    *("expect.integrand", "expect.radial", "expect.closed_forms", "expect.quadrature", "expect.sobol"),
     *("expect.multiprecision", "expect.gram", "expect.thresholds", "expect.stein", "expect.engine"),
     *(
         "arrays",
@@ -36,12 +36,25 @@ ORDER = [
         "plots",
         "plotmaps",
         "plotiterations",
+        "plotscalings",
         "zlaw",
         "uses",
     ),
-    *("dyson.coefficients", "dyson.elimination", "dyson.couplings", "dyson.system"),
+    *("dyson.coefficients", "dyson.panels", "dyson.elimination", "dyson.couplings", "dyson.system"),
     *("dyson.closure", "dyson.continuation", "dyson.series", "dyson.implicit", "theorem", "limit", "memory"),
-    *("solving", "verify"),
+    *(
+        "solving",
+        "verify",
+        "comparison",
+        "grids",
+        "formulas",
+        "hints",
+        "plotstudies",
+        "claims",
+        "records",
+        "checkpoints",
+        "studies",
+    ),
     *("dyson.resolvent", "dyson.precision", "spectra", "spectra.arguments"),
     *("spectra.axis", "spectra.atoms", "spectra.support", "spectra.density"),
     *(
@@ -55,7 +68,7 @@ ORDER = [
         "spectra.build",
     ),
     *("backprop", "networks.layers", "networks.network", "networks.norms", "networks.recurrent"),
-    *("networks.attention", "networks.graphs", "networks.architectures", "networks.evaluate"),
+    *("networks.attention", "networks.graphs", "networks.masks", "networks.architectures", "networks.evaluate"),
     *(
         "kernels",
         "kernels.plan",
@@ -65,7 +78,18 @@ ORDER = [
         "kernels.panels",
         "kernels.pairs",
     ),
-    *("kernels.simplify", "kernels.run", "kernels.tangent", "kernels.gia", "kernels.entrywise", "kernels.store"),
+    *(
+        "kernels.simplify",
+        "kernels.places",
+        "kernels.gaps",
+        "kernels.run",
+        "kernels.careful",
+        "kernels.duals",
+        "kernels.tangent",
+        "kernels.gia",
+        "kernels.entrywise",
+        "kernels.store",
+    ),
     *(
         "kernels.api",
         "kernels.inspection",
@@ -78,16 +102,28 @@ ORDER = [
     *("amp.problems", "amp.observed", "amp.fresh", "amp.evolution", "amp.simulation", "amp.correction"),
     *("amp.algorithms", "amp.denoisers", "amp.channels", "amp.spectral", "amp.fixedpoints", "amp"),
     *(
-        "equations",
-        "equations.writing",
-        "equations.walk",
-        "equations.system",
-        "equations.present",
-        "equations.algebraic",
-        "equations.api",
+        "training.stack",
+        "training.finite",
+        "training.optimisers",
+        "training.trajectory",
+        "training.model",
+        "training.linearised",
+        "training.losses",
+        "training.dynamics",
+        "training.trainer",
     ),
-    "equations.iterations",
-    "equations.kernels",
+    *(
+        "training.catalogue",
+        "training.parametrisations",
+        "training.scaling",
+        "training.abcnets",
+        "training.limits",
+        "training.measure",
+    ),
+    "training.features",
+    "training",
+    *("equations", "equations.writing", "equations.walk", "equations.system", "equations.present"),
+    *("equations.algebraic", "equations.api", "equations.iterations", "equations.kernels"),
     *("reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}
@@ -202,7 +238,8 @@ def outside_imports(path: Path):
 def test_dependencies_are_the_declared_ones():
     allowed = {"numpy", "scipy", "mpmath", "matplotlib", "tqdm", "rmtp", *sys.stdlib_module_names}
     symbolic = {name: {"sympy"} for name in ORDER if name == "quantity" or name.startswith("equations")}
-    optional = {"sklearn": {"sklearn"}, **symbolic}  # a module of ours that needs an extra, and nothing else does
+    # modules of ours that need an extra, and nothing else does
+    optional = {"sklearn": {"sklearn"}, "formulas": {"sympy"}, **symbolic}
     for path in MODULES:
         here = allowed | optional.get(name_of(path), set())
         assert {name.split(".")[0] for name in outside_imports(path)} <= here, path.name

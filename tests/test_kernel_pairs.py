@@ -521,3 +521,20 @@ def test_elu_slopes():
             f = slope(f)
         difference = (f.fn(x + 1e-6) - f.fn(x - 1e-6)) / 2e-6
         np.testing.assert_allclose(slope(f).fn(x), difference, atol=1e-9)
+
+
+@pytest.mark.parametrize("powers", [(1, 0), (2, 0), (1, 1), (0, 2), (3, 0), (2, 1), (4, 2)])
+def test_moments_of_homogeneous_functions_of_one_variable(powers):
+    """relu^a leaky^b against an integral; E relu^2 and E step are halves to the last bit."""
+    from rmtp.catalogue import RELU, STEP, leaky_relu
+    from rmtp.kernels import pairs
+
+    functions = [(f, p) for f, p in zip((RELU, leaky_relu(0.5)), powers, strict=True) if p]
+    t, w = np.polynomial.legendre.leggauss(200)
+    t, w = 6 * (t + 1), 6 * w * np.exp(-18 * (t + 1) ** 2) / np.sqrt(2 * np.pi)
+    for var in (0.3, 2.0):
+        u = var**0.5 * t
+        sides = (u ** powers[0] * u ** powers[1], (powers[0] == 0) * (-0.5 * u) ** powers[1])
+        assert pairs.single(functions, None, var) == pytest.approx(w @ (sides[0] + sides[1]), rel=1e-12)
+    assert float(pairs.single([(RELU, 2)], None, np.array(0.7))) == 0.35
+    assert float(pairs.single([(STEP, 3)], None, np.array(0.7))) == 0.5

@@ -459,6 +459,25 @@ def test_kernels_of_layers_follow_the_recursion():
         rmtp.layer_kernels(relu_net, X)
 
 
+def test_kernels_of_layers_state_their_own_method_and_error():
+    def net(phi):
+        def f(x):
+            for layer in (1, 2, 3):
+                x = phi(dense(x, n, 1.3, 0.2).named(f"h{layer}"))
+            return readout(x)
+
+        return f
+
+    close = X[:1] + np.array([[0.0], [1e-7]]) * X[1:2]
+    for phi, method, error in ((rmtp.relu, "closed form", 1e-13), (np.tanh, "quadrature", 1e-10)):
+        found = rmtp.layer_kernels(net(phi), close)
+        assert {(k.method, k.error) for k in found.values()} == {(method, error)}
+        whole = rmtp.nngp(net(phi), close)
+        assert (whole.method, whole.error) == (method, error)
+    one = rmtp.layer_kernels(net(rmtp.relu), X, X[:1])
+    np.testing.assert_array_equal(one["h3"][0, 0], rmtp.layer_kernels(net(rmtp.relu), X)["h3"][0, 0])
+
+
 def test_derivatives_by_hyperparameters():
     """erf, one layer: K = v^2 (2/pi) asin(2 c / r), differentiated in mpmath at 30 digits."""
     family = lambda w, b, v: lambda x: readout(erf(dense(x, n, w, b)), v)  # noqa: E731
@@ -484,6 +503,8 @@ def test_gradient_norms_in_depth_and_in_time():
     """A ReLU network multiplies squared gradients by weight_std^2 / 2 per layer; an identity RNN by vw per step."""
     norms = list(rmtp.gradient_norms(mlp(n, 5, rmtp.relu, weight_std=1.2), X[0]).values())
     assert norms == pytest.approx([0.5 * 0.72**k for k in range(4)], rel=1e-12)
+    named = rmtp.gradient_norms(lambda x: readout(rmtp.relu(dense(dense(x, n), n).named("own"))), X[0])
+    assert list(named) == ["h1"]
 
     def linear_rnn(x):
         U, W = input_weights(n, 1), rmtp.Gaussian(n, n, variance=0.8)
@@ -493,26 +514,6 @@ def test_gradient_norms_in_depth_and_in_time():
         return readout(h)
 
     assert list(rmtp.gradient_norms(linear_rnn, np.ones((4, 1))).values()) == pytest.approx([1, 0.8, 0.64], rel=1e-12)
-
-
-def test_batch_norm_against_samples_of_its_definition():
-    """K of relu after batch norm, by 4 million draws of the B coordinates: |z| < 4, a false alarm once in 16,000 seeds."""
-    x = np.random.default_rng(2).standard_normal((1, 3, 2))
-    net = lambda x: readout(rmtp.relu(rmtp.networks.batch_norm(dense(x, n), 0.1))[:, 0])  # noqa: E731
-    K = rmtp.nngp(net, x)
-    root = np.linalg.cholesky(x[0] @ x[0].T / 2 + 1e-12 * np.eye(3))
-    h = np.random.default_rng(3).standard_normal((4_000_000, 3)) @ root.T
-    y = (h - h.mean(axis=1, keepdims=True)) / np.sqrt(h.var(axis=1, keepdims=True) + 0.1)
-    squares = np.maximum(y[:, 0], 0) ** 2
-    error = np.hypot(K.error * K[0, 0], squares.std() / 2000)
-    assert abs(K[0, 0] - squares.mean()) < 4 * error
-    assert K.error < 0.02
-    for bad in (
-        lambda: rmtp.networks.batch_norm(rmtp.Normal(n)),
-        lambda: rmtp.nngp(lambda x: readout(rmtp.networks.batch_norm(dense(x, n), 0)[:, 0]), x),
-    ):
-        with pytest.raises(E.BadParameter):
-            bad()
 
 
 # ---------------------------------------------------------------------------------------------

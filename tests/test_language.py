@@ -294,6 +294,23 @@ AXES = {
     "mean of everything": lambda x: x * np.mean(x),
     "variance over the axis": lambda x: np.var(x, axis=1),
     "std over the axis": lambda x: np.std(x, axis=1),
+    "mean kept": lambda x: x - np.mean(x, axis=1, keepdims=True),
+    "mean method kept": lambda x: x * x.mean(axis=-1, keepdims=True),
+    "sum kept": lambda x: np.sum(x, axis=1, keepdims=True),
+    "sum method kept": lambda x: x / (3 + x.sum(axis=1, keepdims=True) ** 2),
+    "variance kept": lambda x: (x - x.mean(1, keepdims=True)) / np.sqrt(np.var(x, axis=1, keepdims=True) + 0.5),
+    "std kept": lambda x: x * np.std(x, axis=-1, keepdims=True),
+    "not kept": lambda x: np.mean(x, axis=1, keepdims=False),
+    "softmax": lambda x: np.exp(x) / np.sum(np.exp(x), axis=1, keepdims=True),
+    "kept twice": lambda x: (
+        x[:, None, :] * np.mean(np.sum(x[:, None, :] * x[:, :, None], 1, keepdims=True), 2, keepdims=True)
+    ),
+    "scalars kept": lambda x: (
+        x[:, None, :] * np.mean(np.mean(x[:, :, None] * x[:, None, :], axis=0), axis=0, keepdims=True)
+    ),
+    "all scalars kept": lambda x: x[:, None, :] * np.mean(np.mean(x[:, None] * x[:, :, None], axis=0), keepdims=True),
+    "variance of scalars kept": lambda x: x * np.var(np.mean(x, axis=0), keepdims=True),
+    "variance over the width from the end": lambda x: x * np.var(x, axis=-2),
     "matmul": lambda x: x @ np.array([[1.0, 2.0], [0.0, -1.0], [3.0, 0.5]]),
     "matmul vector": lambda x: x @ np.array([1.0, -1.0, 0.5]),
     "scalar matrix": lambda x: x @ (np.mean(x[:, :, None] * x[:, None, :], axis=0)),
@@ -319,6 +336,19 @@ def test_finite_axes_follow_numpy(name):
     assert lowered.shape == expected.shape
     assert f(X).shape[1:] == expected.shape[1:]
     np.testing.assert_allclose(lowered, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("f", [np.mean, np.var, np.std])
+@pytest.mark.parametrize("axis", [0, -2, None])
+def test_keepdims_over_the_width_is_refused(f, axis):
+    with pytest.raises(rmtp.errors.UnsupportedOperation, match=r"(?s)keepdims over the width.*leave it out"):
+        f(axes_vector(), axis=axis, keepdims=True)
+
+
+@pytest.mark.parametrize("f", [np.mean, np.sum, np.var, np.std])
+def test_other_arguments_of_reductions_are_refused(f):
+    with pytest.raises(rmtp.errors.UnsupportedOperation, match="where"):
+        f(axes_vector(), axis=1, where=np.array([True, False, True]))
 
 
 def test_limits_along_axes_are_the_limits_one_by_one():

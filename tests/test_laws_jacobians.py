@@ -16,6 +16,7 @@ from law_checks import (
     CHECKS,
     COUNT,
     check_atoms,
+    check_continuation,
     check_density,
     check_hard_edges,
     check_stieltjes,
@@ -124,17 +125,7 @@ def oracle_of(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_oracle(name):
     it = oracle_of(name)
-    radius = 1.7 * it.branch.reach
-    z = radius * np.exp(1j * np.pi * (np.arange(32) + 0.5) / 32)
-    g = np.array([complex(it.branch.at(complex(x), 20)) for x in z])
-    for k, m in enumerate([1, *it.moments[:10]]):
-        assert abs(np.mean(g * z ** (k + 1)).real - float(m)) <= 1e-11 * it.branch.reach**k
-    eigenvalues = np.sort(it.sample(400, np.random.default_rng(3)))
-    for q in (0.3, 0.6, 0.9):
-        at = int(q * len(eigenvalues))
-        x = (eigenvalues[at] + eigenvalues[at + 1]) / 2
-        if all(abs(x - float(a)) > 1e-6 for a in it.atoms):
-            assert abs(len(eigenvalues) * it.cdf(x) - at - 1) <= COUNT
+    check_continuation(it, (0.3, 0.6, 0.9))
 
 
 @pytest.mark.parametrize("check", CHECKS[1:], ids=lambda c: c.__name__[6:])

@@ -342,6 +342,56 @@ def test_refusals(k):
         call()
 
 
+WIDTHS = [
+    (dense, X),
+    (lambda x, w: dense(dense(x, n), w), X),
+    (nets.linear, X),
+    (lambda x, w: nets.input_weights(w, 3) @ x, X),
+    (nets.conv, S),
+    (lambda x, w: nets.conv(dense(x, n), w), S),
+    (nets.embedding, S),
+    (lambda x, w: nets.graph_conv(x, np.eye(3), w), S),
+    (lambda x, w: nets.graph_conv(dense(x, n), np.eye(3), w), S),
+    (nets.rnn, S),
+    (nets.gru, S),
+    (lambda x, w: nets.lstm(dense(x, n), w), S),
+    (nets.bidirectional(nets.rnn), S),
+    (lambda x, w: nets.self_attention(dense(x, n), w), S),
+    (lambda x, w: nets.many_headed_attention(dense(x, n), w), S),
+]
+ARCHITECTURES = [nets.mlp, nets.cnn, nets.resnet, nets.recurrent_network, nets.transformer]
+
+
+@pytest.mark.parametrize("width", [64, 64.0, "n", None])
+@pytest.mark.parametrize("k", range(len(WIDTHS)))
+def test_a_width_that_is_none_is_refused_with_what_to_write(k, width):
+    layer, x = WIDTHS[k]
+    with pytest.raises(BadParameter, match=r'(?s)is not a width.*rmtp\.Dim\("n"\)'):
+        rmtp.nngp(lambda z: readout(layer(z, width)), x)
+
+
+@pytest.mark.parametrize("make", ARCHITECTURES)
+def test_an_architecture_looks_at_its_width_at_once(make):
+    with pytest.raises(BadParameter, match=r'(?s)64 is not a width.*rmtp\.Dim\("n"\)'):
+        make(64)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nets.pool, nets.global_pool, lambda x: nets.bias(x, 1), lambda x: nets.conv([1.0], n)],
+)
+def test_layers_of_what_is_no_vector(layer):
+    with pytest.raises((BadParameter, UnsupportedOperation), match="layer"):
+        rmtp.nngp(lambda x: readout(layer(x)), S)
+
+
+def test_every_name_a_module_of_networks_exports_is_its_own():
+    from rmtp.networks import layers
+
+    for name in layers.__all__:
+        assert getattr(layers, name).__module__ == layers.__name__
+
+
 # ---------------------------------------------------------------------------------------------
 # gated cells, whose states are not Gaussian
 

@@ -9,6 +9,7 @@ from scipy.special import erf
 
 import rmtp
 from rmtp import networks as nets
+from rmtp.networks.signal import fixed_lengths
 
 Q = np.array([0.3, 1.0, 4.0])
 
@@ -91,3 +92,48 @@ def test_correlations_of_a_deep_network_approach_the_fixed_point():
 def test_bad_input(call):
     with pytest.raises(rmtp.errors.BadParameter):
         call()
+
+
+@pytest.mark.parametrize("phi", [np.tanh, np.sin, rmtp.gelu])
+def test_the_phase_diagram_is_that_of_plain_iteration(phi):
+    """Three hundred layers, network by network, away from the lines where lengths converge like 1 / depth or not at all."""
+    ws, bs = np.array([0.6, 0.9, 1.3]), np.array([0.0, 0.2, 0.7])
+    grid, _ = nets.phase_diagram(phi, ws, bs)
+    q = np.ones((3, 3))
+    for _ in range(300):
+        q = ws**2 * nets.length_map(phi, q) + bs[:, None] ** 2
+    assert np.allclose(grid, ws**2 * nets.chi(phi, q), rtol=1e-12, atol=1e-14)
+
+
+def test_fixed_lengths_of_erf_by_mpmath():
+    """The map of Williams: roots at 25 digits on a grid that has both phases and the two axes."""
+    w, b = (x.ravel() for x in np.meshgrid([0.5, 1.0, 1.7, 3.0, 9.0], [0.05, 0.5, 2.0]))
+    found = fixed_lengths(erf, w, b, np.ones(w.shape))
+    with mpmath.workdps(25):
+        for s, t, q in zip(w, b, found, strict=True):
+            left = s**2 * 2 / mpmath.pi * mpmath.asin(2 * mpmath.mpf(q) / (1 + 2 * mpmath.mpf(q))) + mpmath.mpf(t) ** 2
+            slope = s**2 * 4 / mpmath.pi / ((1 + 2 * mpmath.mpf(q)) * mpmath.sqrt(1 + 4 * mpmath.mpf(q)))
+            assert abs(left - q) / abs(1 - slope) <= 1e-12 * max(1, q)
+
+
+def test_lengths_of_relu():
+    """q = b^2 / (1 - w^2 / 2) below the edge; beyond and with a bias on it no bound."""
+    w, b = np.array([0.5, 1.0, 1.4, 2**0.5, 1.5, 1.5]), np.array([0.3, 1.0, 0.1, 0.1, 0.0, 0.2])
+    found = fixed_lengths(rmtp.relu, w, b, np.ones(6))
+    assert np.allclose(found[:3], b[:3] ** 2 / (1 - w[:3] ** 2 / 2), rtol=1e-11)
+    assert np.all(found[3:] >= 1e12)
+    with pytest.raises(rmtp.errors.NotConverged, match="no finite fixed point"):
+        nets.propagation(rmtp.relu, 2**0.5, 0.1)
+
+
+def test_a_fine_phase_diagram_takes_a_moment():
+    """A grid of 31 x 41: the search runs over all of it at once."""
+    calls = []
+
+    def phi(x):
+        calls.append(0)
+        return np.tanh(x)
+
+    grid, ax = nets.phase_diagram(phi, np.linspace(0.5, 3, 41), np.linspace(0, 1, 31))
+    assert grid.shape == (31, 41) and len(calls) < 400
+    assert ax.get_xlabel()

@@ -251,6 +251,7 @@ def gamp(A: Any, y: Any, x: Any, *, denoiser: Any, channel: Any, variance: Any) 
 
     Notes
     -----
+    A channel that is even in z (phase retrieval) has no slope at zero: start from `informed_start` or `spectral_start`.
     Rangan 2011 with scalar variances; Barbier et al. 2019 (1708.03395), Algorithm 1.
 
     Examples
@@ -348,6 +349,40 @@ def oamp(A: Any, y: Any, x: Any, *, denoiser: Any, noise: Any) -> Iterator[Any]:
         estimate = denoiser(r, tau2)
         slope = np.mean(denoiser.derivative(r, tau2))
         extrinsic = (estimate - slope * r) / (1 - slope)
+
+
+def linearised_gamp(A: Any, y: Any, x: Any, *, weight: Callable[[Any], Any]) -> Iterator[Any]:
+    """Generalised AMP linearised at zero: its rest is an eigenvector of A.T diag(T) A, entries of A of variance 1/n.
+
+    With d = weight(y): g = d omega, s = A.T g - (m/n) mean(d) x, x = s / |s| and omega = A x - g / |s|, |s|**2 = mean(s**2), so
+    that at rest T = d / (1 + d / |s|).
+
+    Parameters
+    ----------
+    weight : callable
+        Bounded. ``lambda y: channel.slope(y, 0 * y, V)`` is the choice that GAMP itself linearises to.
+
+    Notes
+    -----
+    Maillard, Krzakala, Lu & Zdeborova 2022 (2012.04524); spectral methods: Lu & Li 2017, Mondelli & Montanari 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> method = linearised_gamp(np.eye(2), np.array([2.0, 0.5]), np.ones(2), weight=np.tanh)
+    >>> [next(method).round(4).tolist() for _ in range(2)]
+    [[1.0, 1.0], [1.0, -1.0]]
+    """
+    m, n = A.shape
+    d = weight(y)
+    omega = A @ x
+    while True:
+        yield x
+        g = d * omega
+        s = A.T @ g - m / n * np.mean(d) * x
+        scale = np.sqrt(np.mean(s**2))
+        x = s / scale
+        omega = A @ x - g / scale
 
 
 def spiked_amp(Y: Any, x: Any, *, denoiser: Any) -> Iterator[Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import function
 from ..arrays import leaves
 from ..backprop import sensitivities
 from ..ensembles import Dim, Number
@@ -122,7 +123,8 @@ def onsager(algorithm: Algorithm, products: Sequence[str] = ("A",)) -> Corrected
     >>> [rmtp.state_evolution(m, problem, 4).mse.method for m in (method, rmtp.onsager(method))]
     ['sobol', 'closed form']
     """
-    if not products or any(p not in PRODUCTS for p in products):
+    function(algorithm, "algorithm")
+    if not products or any(not isinstance(p, str) or p not in PRODUCTS for p in products):
         raise BadParameter(f"products={products!r}", remedy=f"one or both of {PRODUCTS}")
     return Corrected(algorithm, tuple(products))
 
@@ -205,7 +207,7 @@ def _on_arrays(corrected: Corrected, A: np.ndarray, rest: Sequence[Any]) -> Iter
     n = Dim("n")
     variance = float(np.mean(A * A) * cols)
     symmetric = rows == cols and np.array_equal(A, A.T)
-    m = n if symmetric else Dim("m", Fraction(rows, cols))
+    m = n if rows == cols else Dim("m", Fraction(rows, cols))  # of a square matrix, y may carry either width
     matrix: Any = GOE(n, variance=variance) if symmetric else Gaussian(m, n, variance=variance)
     drawn: dict[int, np.ndarray] = {id(matrix.source): A}
     handles = []
@@ -213,8 +215,7 @@ def _on_arrays(corrected: Corrected, A: np.ndarray, rest: Sequence[Any]) -> Iter
         array = np.asarray(given, dtype=float)
         if array.ndim != 1 or len(array) not in (rows, cols):
             raise BadParameter(f"an array of shape {array.shape}", remedy="vectors of the lengths of the matrix")
-        # y of a square matrix may carry either width: they are the same
-        dim = n if len(array) == cols and (rows != cols or symmetric) else m if len(array) == rows else n
+        dim = n if len(array) == cols else m
         source = IIDSource(dim, Discrete([0, 1]))
         drawn[id(source)] = array
         handles.append(Vector(Init(source), (), dim))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,8 @@ def posterior_mean(prior: Any, snr: Any = 1) -> Denoiser:
     if not float(law.moment(2)) - float(law.moment(1)) ** 2 > 0:
         raise BadParameter("the posterior of a prior without variance", remedy="a law with more than one value")
     parts = _components(law)
+    if not callable(snr) and (np.ndim(snr) or not isinstance(snr, int | float | Fraction | np.number)):
+        raise BadParameter(f"snr={snr!r}", remedy="one number, or a function of tau2")
 
     def moments(r: Any, tau2: Any) -> tuple[np.ndarray, np.ndarray]:
         r, tau2 = np.broadcast_arrays(np.asarray(r, dtype=float), np.asarray(tau2, dtype=float))

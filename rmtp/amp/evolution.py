@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import MOST, function
 from ..axes import Along, stacked
-from ..errors import BadParameter, UnsupportedOperation
+from ..errors import BadParameter, RmtpError, UnsupportedOperation
 from ..expect.engine import Options
 from ..handles import Node, Vector
 from ..instructions import MatVec, RandomMatrix
@@ -44,7 +45,8 @@ class Trajectory:
     power : Estimate (steps + 1, \\*sweep)
         E (Z^{x_t})**2.
     effective_noise : Estimate (steps, \\*sweep), or (steps, k, k) for k columns
-        Var Zhat of the last product with A.T (of a symmetric matrix: with Y) on the way from x_t to x_{t+1}.
+        Var Zhat of the last product with A.T (of a symmetric matrix: with Y) on the way from x_t to x_{t+1}; None if some
+        step has no such product.
     averages : dict of str to Estimate
         What was asked for with ``also=``.
     signal_power : float or array
@@ -66,7 +68,7 @@ class Trajectory:
     mse: Estimate
     overlap: Estimate
     power: Estimate
-    effective_noise: Estimate
+    effective_noise: Estimate | None
     averages: dict[str, Estimate]
     signal_power: Any
     naive: Trajectory | None = None
@@ -131,7 +133,9 @@ class Trajectory:
     # -- reports ----------------------------------------------------------------------------------
 
     def _columns(self) -> dict[str, Estimate]:
-        shown = {"mse": self.mse, "overlap": self.overlap, "noise": self.effective_noise, **self.averages}
+        shown = {"mse": self.mse, "overlap": self.overlap, **self.averages}
+        if self.effective_noise is not None:
+            shown["noise"] = self.effective_noise
         if self.naive is not None:
             shown["naive mse"] = self.naive.mse
         return {key: e for key, e in shown.items() if np.ndim(e.value) == 1}
@@ -254,7 +258,8 @@ class Run:
 
 def trace(algorithm: Algorithm, problem: Problem, steps: int, also: Mapping[str, Callable[..., Any]]) -> Run:
     """Run an algorithm on the handles of a problem."""
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:
+    function(algorithm, "algorithm")
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 0 <= steps <= MOST:
         raise BadParameter(f"steps={steps!r}", remedy="an int >= 0")
     if not isinstance(problem, Problem):
         raise BadParameter(f"problem={problem!r}", remedy="rmtp.amp.linear_model(...), or rmtp.amp.Problem(A, x0, y)")
@@ -262,7 +267,16 @@ def trace(algorithm: Algorithm, problem: Problem, steps: int, also: Mapping[str,
     start = problem.start
     assert start is not None
     data = (seen, *problem.data[1:])
-    iterates = tuple(_taken(algorithm(*data, start, *problem.extra), algorithm, steps, problem.signal))
+    try:
+        made = algorithm(*data, start, *problem.extra)
+    except RmtpError:
+        raise
+    except TypeError as error:
+        raise BadParameter(
+            f"{label(algorithm)} cannot be called with {len(data) + 1 + len(problem.extra)} arguments: {error}",
+            remedy="algorithm(A, y, x, ...) for a linear model, algorithm(Y, x) for a spiked matrix",
+        ) from error
+    iterates = tuple(_taken(made, algorithm, steps, problem.signal))
     given = [start, *problem.extra, *(problem.data[1:])]
     check_unseen(iterates, problem.signal, given, products)
     return measured(problem, iterates, also)
@@ -372,13 +386,12 @@ def _last_products(program: Program, iterates: Sequence[int]) -> list[int | None
     return out
 
 
-def _effective_noise(walked: MasterTheorem | None, count: int) -> Estimate:
-    empty = Estimate(np.full(count - 1, np.nan), 0.0, "algebra")
+def _effective_noise(walked: MasterTheorem | None, count: int) -> Estimate | None:
     if walked is None:
-        return empty
+        return None
     products = _last_products(walked.program, walked.program.outputs[-count:])
     if any(k is None for k in products) or not products:
-        return empty
+        return None
     with walked.expect.record() as ranks:
         values = [hat_covariance(walked, k) for k in products if k is not None]
         rank = ranks[-1]

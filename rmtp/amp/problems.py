@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import reals
 from ..ensembles import Dim, Number
 from ..errors import BadParameter, DimensionMismatch
 from ..handles import Vector, parameter
@@ -275,7 +276,8 @@ def bernoulli_gauss(share: Any, variance: Any = 1) -> CoordinateLaw:
     Fraction(1, 10)
     """
     gauss = CoordinateLaw((GaussianLaw(0, _variance(variance, "variance")),), (1,))
-    return Mixture([CoordinateLaw((Atom(Fraction(0)),), (1,)), gauss], [1 - _share(share), _share(share)])
+    part = _share(share)
+    return Mixture([CoordinateLaw((Atom(Fraction(0)),), (1,)), gauss], [1 - part, part])
 
 
 def three_point(share: Any, size: Any = 1) -> CoordinateLaw:
@@ -386,11 +388,8 @@ def _widths(delta: Number) -> tuple[Dim, Dim]:
     delta = given(delta)
     if is_symbolic(delta):
         return Dim("n"), Dim("m", delta)
-    try:
-        values = np.asarray(delta, dtype=float)
-    except (TypeError, ValueError):
-        values = np.array(np.nan)
-    if not np.all(np.isfinite(values)) or not np.all(values > 0):
+    values = reals(delta, "delta", "observations per unknown, a number > 0")
+    if not np.all(values > 0):
         raise BadParameter(f"delta={delta!r} observations per unknown", remedy="a number > 0")
     return Dim("n"), Dim(
         "m", Fraction(delta) if isinstance(delta, int | Fraction) else delta if np.ndim(delta) == 0 else values
@@ -405,11 +404,7 @@ def _variance(value: Number, what: str) -> Number:
     value = given(value)
     if is_symbolic(value):
         return value
-    try:
-        fine = bool(np.all(np.asarray(value, dtype=float) >= 0) and np.all(np.isfinite(np.asarray(value, dtype=float))))
-    except (TypeError, ValueError):
-        fine = False
-    if not fine:
+    if np.any(reals(value, what, "a variance >= 0") < 0):
         raise BadParameter(f"{what}={value!r}", remedy="a variance >= 0")
     return value
 
@@ -427,7 +422,7 @@ def _share(share: Any) -> Any:
     share = given(share)
     if is_symbolic(share):
         return share
-    values = np.asarray(share, dtype=float)
+    values = reals(share, "share", "a probability > 0, or an array of them")
     if not np.all((values > 0) & (values <= 1)):
         raise BadParameter(f"share={share!r}", remedy="a probability > 0, or an array of them")
     return share if np.ndim(share) == 0 else values
@@ -462,8 +457,8 @@ def _spikes(n: Dim, snr: Any, prior: Any, name: str) -> tuple[list[Any], list[Ve
             f"{len(strengths)} strengths and {len(priors)} priors", remedy="one law per spike, or one for all"
         )
     for s in strengths:
-        if not is_symbolic(s) and not np.all(np.isfinite(np.asarray(s, dtype=float))):
-            raise BadParameter(f"snr={snr!r}", remedy="finite numbers")
+        if not is_symbolic(s):
+            reals(s, "snr", "finite numbers")
     names = [name] if len(strengths) == 1 else [f"{name}{k + 1}" for k in range(len(strengths))]
     spikes = [_signal(n, p, label) for p, label in zip(priors, names, strict=True)]
     factors = [parameter(np.asarray(s)) if np.ndim(s) else s for s in strengths]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,6 +115,7 @@ def simulate(
     True
     """
     width, trials = positive(width, "width"), positive(trials, "trials")
+    algorithm = _in_floats(algorithm)
     columns: dict[str, list[np.ndarray]] = {}
     for stream in progress(generator(rng).spawn(trials), f"{label(algorithm)}, n = {width}", trials):
         found = _trial(algorithm, problem, steps, width, stream, entries, also or {})
@@ -122,6 +125,14 @@ def simulate(
     return Simulation(
         label(algorithm), width, stacked.pop("mse"), stacked.pop("overlap"), stacked.pop("power"), stacked
     )
+
+
+def _in_floats(algorithm: Algorithm) -> Algorithm:
+    """The same with its rational parameters as floats, which arrays need to stay arrays of floats."""
+    if not isinstance(algorithm, partial):
+        return algorithm
+    keywords = {key: float(v) if isinstance(v, Fraction) else v for key, v in algorithm.keywords.items()}
+    return partial(algorithm.func, *algorithm.args, **keywords)
 
 
 def _trial(
@@ -137,6 +148,11 @@ def _trial(
     columns: dict[str, list[Any]] = {"mse": [], "overlap": [], "power": [], **{key: [] for key in also}}
     with np.errstate(over="ignore", invalid="ignore"):
         for t, x in enumerate(itertools.islice(iter(algorithm(*data, start, *extra)), steps + 1)):
+            if x.dtype == object:
+                raise BadParameter(
+                    f"estimate {t} of {label(algorithm)} is an array of Python objects",
+                    remedy="floats as parameters, or rationals set by functools.partial",
+                )
             if not np.all(np.isfinite(x)):
                 raise DivergentExpectation(
                     f"{label(algorithm)} is not finite at step {t} (n = {width})",

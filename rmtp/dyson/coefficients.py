@@ -8,9 +8,10 @@ doubles until the answer stands still. Independent groups of coefficients are ne
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,10 @@ from ..quantity import Quantity
 from ..special import ndtr
 
 _MAX_NODES = 1 << 17
-_RANGE = 10.0  # standard deviations; beyond lies 1e-23 of the mass
+RANGE = 10.0  # standard deviations; beyond lies 1e-23 of the mass
 _RANK = 1e-12
 _PIECE = 64
+_MAX_LINES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,25 @@ class Rule:
     def floats(self) -> Rule:
         """The same rule in float64."""
         return Rule({k: v.astype(float) for k, v in self.values.items()}, self.weights.astype(float), self.finite)
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A part of the joint law of some coefficients on which they are functions of one standard normal t.
+
+    Attributes
+    ----------
+    share : float
+        The probability of this part.
+    breaks : tuple of float
+        Where the functions have kinks.
+    values : callable
+        t -> {number of a coefficient: its values}.
+    """
+
+    share: float
+    breaks: tuple[float, ...]
+    values: Callable[[np.ndarray], dict[int, np.ndarray]]
 
 
 class Coefficients:
@@ -97,6 +118,25 @@ class Coefficients:
             values |= {k: np.tile(v, len(weights)) for k, v in r.values.items()}
             weights = np.outer(weights, r.weights).ravel()
         return Rule(values, weights, all(r.finite for r in rules))
+
+    def lines(self, wanted: Sequence[int]) -> list[Line] | None:
+        """The joint law of the coefficients `wanted` as lines; None if it needs several continuous variables at once."""
+        groups = self._independent(wanted)
+        forms = [[self.forms[k] for k in group] for group in groups]
+        smooth = [k for k, own in enumerate(forms) if finite_leaves(self.atoms, own) is None]
+        if len(smooth) != 1:
+            return None
+        (k,) = smooth
+        own = self._lines(groups[k], forms[k])
+        rest = self.rule([a for j, group in enumerate(groups) if j != k for a in group], 1).floats()
+        if own is None or len(own) * len(rest.weights) > _MAX_LINES:
+            return None
+        fixed = [({a: v[j] for a, v in rest.values.items()}, w) for j, w in enumerate(rest.weights.tolist())]
+        return [
+            Line(line.share * w, line.breaks, partial(_beside, line.values, others))
+            for line in own
+            for others, w in fixed
+        ]
 
     def array(self, rows: Sequence[Sequence[Number]]) -> list[np.ndarray]:
         """Rows of numbers as arrays: of Fractions where all are rational."""
@@ -178,18 +218,40 @@ class Coefficients:
 
     # -- quadrature -----------------------------------------------------------------------------
 
-    def _quadrature(self, forms: list[Form], level: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    def _parts(self, forms: list[Form]) -> tuple[dict[int, np.ndarray], int, list[tuple[float, dict[int, Component]]]]:
+        """Gaussian leaves by standard normals, how many of these, and the choices of a component per drawn leaf."""
         leaves = sorted({a for f in forms for a in self.atoms.form_leaves(f)})
         draws = [a for a in leaves if isinstance(self.atoms.table[a], Draw)]
-        gaussians = [a for a in leaves if a not in draws]
         laws = [self.atoms.table[a].source.law for a in draws]  # type: ignore[union-attr]
-        roots = self._roots(forms, gaussians)
-        rank = next(iter(roots.values())).size if roots else 0
-        weights: list[np.ndarray] = []
-        values: list[list[np.ndarray]] = []
+        roots = self._roots(forms, [a for a in leaves if a not in draws])
+        choices = []
         for parts in itertools.product(*(zip(law.weights, law.components, strict=True) for law in laws)):
             share = float(np.prod([float(w) for w, _ in parts])) if parts else 1.0
-            nodes, shares = self._nodes(forms, roots, rank, dict(zip(draws, (p for _, p in parts), strict=True)), level)
+            choices.append((share, dict(zip(draws, (p for _, p in parts), strict=True))))
+        return roots, next(iter(roots.values())).size if roots else 0, choices
+
+    def _lines(self, group: list[int], forms: list[Form]) -> list[Line] | None:
+        roots, rank, choices = self._parts(forms)
+        lines = []
+        for share, parts in choices:
+            if rank + sum(not isinstance(p, Atom) for p in parts.values()) > 1:
+                return None
+
+            def values(t: np.ndarray, parts: dict[int, Component] = parts) -> dict[int, np.ndarray]:
+                flat = t.ravel()
+                nodes = _leaves(roots, rank, parts, [flat], flat.shape)
+                found = {k: evaluate_form(self.atoms, f, nodes) for k, f in zip(group, forms, strict=True)}
+                return {k: np.broadcast_to(v, flat.shape).astype(float).reshape(t.shape) for k, v in found.items()}
+
+            lines.append(Line(share, tuple(self._breaks(forms, roots)) if rank else (), values))
+        return lines
+
+    def _quadrature(self, forms: list[Form], level: int) -> tuple[np.ndarray, list[np.ndarray]]:
+        roots, rank, choices = self._parts(forms)
+        weights: list[np.ndarray] = []
+        values: list[list[np.ndarray]] = []
+        for share, parts in choices:
+            nodes, shares = self._nodes(forms, roots, rank, parts, level)
             values.append([np.broadcast_to(evaluate_form(self.atoms, f, nodes), shares.shape) for f in forms])
             weights.append(share * shares)
         joined = [np.concatenate([v[k] for v in values]) for k in range(len(forms))]
@@ -236,19 +298,7 @@ class Coefficients:
             shares = np.multiply.outer(shares, w)
         t = [g.ravel() for g in grids]
         shares = shares.ravel()
-        nodes = {a: np.asarray(sum(c * t[k] for k, c in enumerate(root))) for a, root in roots.items()}
-        for a, part in parts.items():
-            match part:
-                case Atom(value):
-                    nodes[a] = np.full(shares.shape, float(value))
-                case GaussianLaw(mean, var):
-                    nodes[a] = float(mean) + float(var) ** 0.5 * t[rank + moving.index(a)]
-                case Continuous(frozen):
-                    x = t[rank + moving.index(a)]
-                    low = x < 0
-                    below, above = ndtr(np.where(low, x, -1)), ndtr(np.where(low, -1, -x))
-                    nodes[a] = np.where(low, frozen.ppf(below), frozen.isf(above))
-        return nodes, shares
+        return _leaves(roots, rank, parts, t, shares.shape), shares
 
     def _breaks(self, forms: list[Form], roots: dict[int, np.ndarray]) -> list[float]:
         """Where a function of the single normal variable has kinks; those of functions of functions are left to the level."""
@@ -263,17 +313,47 @@ class Coefficients:
             slope = sum(float(scalar(c)) * roots[m[0][0]][0] for m, c in arg.terms.items() if m)
             if slope:
                 out |= {(k - float(scalar(arg.constant))) / slope for k in atom.fn.kinks}
-        return sorted(b for b in out if abs(b) < _RANGE)
+        return sorted(b for b in out if abs(b) < RANGE)
+
+
+def _leaves(
+    roots: dict[int, np.ndarray],
+    rank: int,
+    parts: dict[int, Component],
+    t: Sequence[np.ndarray],
+    shape: tuple[int, ...],
+) -> dict[int, np.ndarray]:
+    """Leaves where the standard normals are t: first those of the Gaussian leaves, then one per drawn leaf."""
+    moving = [a for a, p in parts.items() if not isinstance(p, Atom)]
+    nodes = {a: np.asarray(sum(c * t[k] for k, c in enumerate(root))) for a, root in roots.items()}
+    for a, part in parts.items():
+        match part:
+            case Atom(value):
+                nodes[a] = np.full(shape, float(value))
+            case GaussianLaw(mean, var):
+                nodes[a] = float(mean) + float(var) ** 0.5 * t[rank + moving.index(a)]
+            case Continuous(frozen):
+                x = t[rank + moving.index(a)]
+                low = x < 0
+                below, above = ndtr(np.where(low, x, -1)), ndtr(np.where(low, -1, -x))
+                nodes[a] = np.where(low, frozen.ppf(below), frozen.isf(above))
+    return nodes
+
+
+def _beside(
+    values: Callable[[np.ndarray], dict[int, np.ndarray]], others: dict[int, float], t: np.ndarray
+) -> dict[int, np.ndarray]:
+    return values(t) | {a: np.full(t.shape, v) for a, v in others.items()}
 
 
 def normal_rule(breaks: Sequence[float], level: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights for a function of a standard normal: trapezoid if it is smooth, Gauss panels between breaks."""
     if not breaks:
-        t = np.linspace(-_RANGE, _RANGE, (1 << level) + 1)
+        t = np.linspace(-RANGE, RANGE, (1 << level) + 1)
         w = np.exp(-t * t / 2)
         return t, w / w.sum()
     x, w = composite_rule(1 << max(2, level - 1))
-    ends = [-_RANGE, *breaks, _RANGE]
+    ends = [-RANGE, *breaks, RANGE]
     t = np.concatenate([(a + b) / 2 + (b - a) / 2 * x for a, b in itertools.pairwise(ends)])
     weights = np.concatenate([(b - a) / 2 * w for a, b in itertools.pairwise(ends)]) * np.exp(-t * t / 2)
     return t, weights / weights.sum()

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import NotConverged
 from . import elimination
+from .panels import Fit
 from .system import DOUBLE, LONG, Evaluation, Ring, System
 
 _FIRST = 0.12  # largest first correction, relative to the solution, of an accepted step
@@ -28,8 +29,11 @@ _NOISE = (
 _LEAP = 0.4  # largest relative change from the last height to the axis
 _DROP = 1e-6  # by which the height falls at most between two attempts to land
 _SMALLEST_STEP = 1e-7
+_SLOWEST = 0.98  # of the height, to which it falls in the shortest step
+_SMALLEST_FITTED, _SLOWEST_FITTED = 1e-4, 0.7  # with panels of its own a point has no bands to pass between
 _SINGULAR = 0.15  # the power of the height from which an unknown counts as singular below
 _CHUNK = 1 << 18  # points times nodes that are held at once
+_PANELS = 1 << 10  # nodes of fitted panels, about
 _EPS = 1e-15
 _ROUGH = 1e-13
 _OPEN = 1e10  # amplification of rounding from which a direction counts as undetermined
@@ -40,13 +44,17 @@ _SHEET = 1e-9  # Im g / |g| that may be rounding
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """Solutions at points z: unknowns (E, P), the Stieltjes transform per width (D, P), where it converged."""
+    """Solutions at points z: unknowns (E, P), the Stieltjes transform per width (D, P), where it converged.
+
+    Where `fitted`, the coefficients were resolved by panels of the point's own.
+    """
 
     z: np.ndarray
     u: np.ndarray
     g: np.ndarray
     good: np.ndarray
     error: np.ndarray
+    fitted: np.ndarray | None = None
 
 
 class Branch:
@@ -55,14 +63,16 @@ class Branch:
     Parameters
     ----------
     system : System
-    level : int
-        Quadrature rules of the coefficients have about 2**level nodes.
+    level : int or Fit
+        Quadrature rules of the coefficients have about 2**level nodes, or panels fitted to each point.
     care : float
         By what the largest corrections of an accepted step are divided.
     """
 
-    def __init__(self, system: System, level: int, care: float = 1.0) -> None:
+    def __init__(self, system: System, level: int | Fit, care: float = 1.0) -> None:
         self.system, self.level, self.care = system, level, care
+        fitted = isinstance(level, Fit)
+        self.smallest, self.slowest = (_SMALLEST_FITTED, _SLOWEST_FITTED) if fitted else (_SMALLEST_STEP, _SLOWEST)
         self.size = len(system.pairs)
         opposite = [(b, a) for a, b in system.pairs]
         self.paired = np.array([p in system.number for p in opposite], dtype=bool)
@@ -70,6 +80,8 @@ class Branch:
         self.chunk = max(16, _CHUNK // max(1, self._nodes()))
 
     def _nodes(self) -> int:
+        if isinstance(self.level, Fit):
+            return _PANELS
         rules = [self.system.rule(c, self.level) for c in self.system.components]
         return max((len(r.weights) for r in rules), default=1)
 
@@ -263,7 +275,7 @@ class Branch:
             step[taken] *= np.where(first[good] < 0.02, 2.0, 1.0)
             failed = which[~good]
             step[failed] *= 0.4
-            alive[failed[step[failed] < _SMALLEST_STEP]] = False
+            alive[failed[step[failed] < self.smallest]] = False
 
     def _physical(self, made: Evaluation | None) -> np.ndarray:
         """Whether every trace is that of a measure, Im g <= 0 up to rounding: next to an edge the sheets lie close together."""
@@ -423,7 +435,7 @@ class Branch:
             u[:, rest[ok]], z[rest[ok]] = moved[:, ok], then[ok]
             factor[rest] = np.where(ok, np.maximum(factor[rest] ** 1.3, _DROP), factor[rest] ** 0.5)
             tiny = (z[rest].imag < 1e-280) | (z[rest].imag < 1e-15 * np.maximum(np.abs(x[rest]), 1e-290))
-            alive[rest[tiny | (factor[rest] > 0.98)]] = False
+            alive[rest[tiny | (factor[rest] > self.slowest)]] = False
 
 
 def _power_step(

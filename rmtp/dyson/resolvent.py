@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,18 +18,23 @@ from ..program import Program, lower
 from ..quantity import is_symbolic
 from ..sweeps import sweep_shape
 from ..theorem import MasterTheorem
-from .coefficients import Coefficients
+from .coefficients import RANGE, Coefficients
 from .continuation import Branch, Solved
 from .copies import behind
 from .couplings import finite, law_nodes
 from .linear import LinearProgram
 from .linear import resolvent as written
+from .panels import Fit
 from .series import is_rational_system, moments
 from .system import System
 
 _LEVELS = range(8, 14)
 _CONFIRM = 1e-5  # to which two independent walks must agree
+_COARSE, _FINE = Fit(1e-7), Fit(1e-10)
+_FALLING = 0.9
+_TRIALS = 3  # levels at which points are walked to before they get panels of their own
 _AGREE = 2e-12  # what two resolutions must agree to, relative to g
+_AGREE_INSIDE, _NOISE = 1e-9, 3e-15  # likewise of its imaginary part, down to rounding
 
 
 class Resolvent:
@@ -50,20 +57,22 @@ class Resolvent:
         # where paths are walked: Gauss nodes of a law reach further than the trapezoid of a coefficient
         self.level = 0 if self.finite else _LEVELS[0] - (2 if smooth else 0)
         self.fine = self.level  # what the points met so far needed
-        self._branches: dict[int, Branch] = {}
-        self._anchors: dict[int, Any] = {}
+        self.fits = not self.finite and self.system.fits  # whether points may have panels of their own
+        self.fitted = False  # whether they have: from the first point on that common nodes did not settle
+        self._branches: dict[int | Fit, Branch] = {}
+        self._anchors: dict[int | Fit, Any] = {}
         self._exact: System | None = None
         self._moments: list[Any] = []
 
     # -- g ----------------------------------------------------------------------------------------
 
-    def branch(self, level: int | None = None) -> Branch:
+    def branch(self, level: int | Fit | None = None) -> Branch:
         level = self.level if level is None else level
         if level not in self._branches:
             self._branches[level] = Branch(self.system, level)
         return self._branches[level]
 
-    def anchor(self, level: int | None = None) -> Any:
+    def anchor(self, level: int | Fit | None = None) -> Any:
         """Where the continuation starts; with the mean and the spread of the law."""
         level = self.level if level is None else level
         if level not in self._anchors:
@@ -83,8 +92,32 @@ class Resolvent:
     def solve(self, z: np.ndarray) -> Solved:
         """Solutions at points of the closed upper half plane, at a resolution that no longer matters."""
         z = np.asarray(z, dtype=complex)
+        if self.fitted:
+            return self._panelled(z)
         out = self.branch().at(z, self.anchor())
-        return out if self.finite or not len(z) else self.settle(out)
+        if self.finite or not len(z):
+            return out
+        out = self.settle(out)
+        lost = ~out.good
+        if not self.fits or not lost.any():
+            return out
+        self.fitted, self.fine = True, _LEVELS[-1] - 2
+        made = self._panelled(z[lost])
+        out.u[:, lost], out.g[:, lost], out.good[lost], out.error[lost] = made.u, made.g, made.good, made.error
+        return replace(out, fitted=lost)
+
+    def _panelled(self, z: np.ndarray) -> Solved:
+        """Solutions with panels fitted to every point, where a second walk with finer panels arrives at the same."""
+        one = self.branch(_COARSE).at(z, self.anchor(_COARSE))
+        u, g, good, error = (np.array(x) for x in (one.u, one.g, one.good, one.error))
+        kept = np.flatnonzero(good)
+        if len(kept):
+            two = self.branch(_FINE).at(z[kept], self.anchor(_FINE))
+            change = np.abs(self.mean_of(two.g) - self.mean_of(one.g[:, kept]))
+            u[:, kept], g[:, kept], error[kept] = two.u, two.g, two.error + change
+            with np.errstate(all="ignore"):
+                good[kept] = two.good & (change <= _CONFIRM * np.abs(self.mean_of(two.g)))
+        return Solved(z, u, g, good, error, np.ones(z.shape, dtype=bool))
 
     def settle(self, out: Solved) -> Solved:
         """Solutions at resolutions that no longer matter, point by point.
@@ -96,7 +129,8 @@ class Resolvent:
         size = len(out.z)
         at_level = np.full(size, self.level)
         confirmed = np.zeros(size, dtype=bool)
-        for level in range(self.level + 1, _LEVELS[-1]):
+        last = self.level + _TRIALS if self.fits else _LEVELS[-1]
+        for level in range(self.level + 1, last):
             open_ = np.flatnonzero(~confirmed)
             if not len(open_):
                 break
@@ -123,24 +157,31 @@ class Resolvent:
                 error[block[kept]] = (done.error + change)[kept]
                 good[block] = kept
                 close = change <= np.maximum(_AGREE * np.abs(before), 4 * done.error)
+                if self.fits:
+                    close &= _still(self.mean_of(done.g), before)
                 settled[block] = close & kept
                 if (kept & ~close).any():
                     self.fine = max(self.fine, min(level, _LEVELS[-1] - 2))
+        if self.fits:
+            good &= settled
         return Solved(out.z, u, all_g, good, error)
 
     def mean_of(self, g: np.ndarray) -> np.ndarray:
         """The normalised trace from the traces on the widths."""
         return np.asarray(self.system.mean(list(g)))
 
+    def rule_of(self, out: Solved, k: int) -> Branch:
+        """The branch of the resolution at which a point was solved."""
+        return self.branch(self.fine if out.fitted is None or not out.fitted[k] else _FINE)
+
     def slope(self, out: Solved) -> np.ndarray:
         """dg/dz at solved points."""
-        branch = self.branch(self.fine)
-        made = branch.evaluate(out.u, out.z, 0 * out.z)
-        rate = branch.step(made, list(made.by_z))
-        total = []
-        for own, by_u in zip(made.g_by_z, made.g_by_u, strict=True):
-            total.append(own + sum((x * rate[k] for k, x in by_u.items()), np.zeros(out.z.shape)))
-        return self.mean_of(np.array(total))
+        rate = np.zeros((len(out.g), len(out.z)), dtype=complex)
+        fitted = np.zeros(out.z.shape, dtype=bool) if out.fitted is None else out.fitted
+        for which in (np.flatnonzero(~fitted), np.flatnonzero(fitted)):
+            if len(which):
+                rate[:, which] = _slopes(self.rule_of(out, which[0]), out.u[:, which], out.z[which])
+        return self.mean_of(rate)
 
     def _refuse_infinite_diagonals(self) -> None:
         for c in self.system.components:
@@ -151,6 +192,17 @@ class Resolvent:
                         where=f"diag({handle_text(self.system.program.coefficients[k])}) in {self.expression!r}",
                         remedy="a vector that stays away from 0, or a ridge: x / (x**2 + lam)",
                     )
+
+    @cached_property
+    def grounded(self) -> bool:
+        """Whether a coefficient has mass down to 0 at an end of its range: there its extreme values go on falling."""
+        ends = np.array([-RANGE, 1 - RANGE, RANGE - 1, RANGE])
+        tables = [t for c in self.system.components if (t := self.system.table(c)) is not None] if self.fits else []
+        for values in (v for t in tables for line in t.lines for v in line.values(ends).values()):
+            low, lower, upper, high = np.abs(values)
+            if low < _FALLING * lower or high < _FALLING * upper:
+                return True
+        return False
 
     @property
     def unbounded(self) -> bool:
@@ -202,6 +254,20 @@ class Resolvent:
             except NotExact:
                 return None
         return self._exact
+
+
+def _still(now: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Whether the imaginary part stands still by itself: next to an atom all that shows of the density."""
+    return np.abs(now.imag - before.imag) <= np.maximum(_AGREE_INSIDE * np.abs(now.imag), _NOISE * np.abs(now))
+
+
+def _slopes(branch: Branch, u: np.ndarray, z: np.ndarray) -> np.ndarray:
+    made = branch.evaluate(u, z, 0 * z)
+    rate = branch.step(made, list(made.by_z))
+    total = []
+    for own, by_u in zip(made.g_by_z, made.g_by_u, strict=True):
+        total.append(own + sum((x * rate[k] for k, x in by_u.items()), np.zeros(z.shape)))
+    return np.array(total)
 
 
 def program_of(expression: Expression, options: Options) -> tuple[LinearProgram, Coefficients]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from . import elimination
 from .coefficients import Coefficients, Rule
 from .couplings import Coupling, Pair, closure, finite, spectral
 from .linear import LinearProgram, Poly
+from .panels import Fit, Table, fitted
 
 Var = tuple[str, int]  # ("u", i) or ("x", a)
 
@@ -134,26 +136,40 @@ class System:
             values = {k: ring.array(v) for k, v in rule.values.items()}
             weights = ring.array(rule.weights)
             weights = weights / weights.sum()
-
-            def at_nodes(poly: Poly) -> Any:
-                total: Any = number(0) * weights
-                for mono, factor in poly.items():
-                    term: Any = number(factor)
-                    for k in mono:
-                        term = term * values[k]
-                    total = total + term
-                return total
-
-            matrix = {}
-            into = {}
-            place = {v: k for k, v in enumerate(c.variables)}
-            for r, (_, variables, images) in enumerate(c.rows):
-                for v, poly in variables.items():
-                    matrix[r, place[v]] = at_nodes(poly)
-                for b, poly in images.items():
-                    into[r, b] = at_nodes(poly)
-            c.terms[key] = weights, matrix, into
+            c.terms[key] = weights, *_at_nodes(c, values, weights, number)
         return c.terms[key]
+
+    @cached_property
+    def fits(self) -> bool:
+        """Whether every continuous coordinate is a function of one variable, so that panels can be fitted to points."""
+        smooth = [c for c in self.components if not self.rule(c, 4).finite]
+        return all(map(finite, (m for m in self.program.matrices))) and all(self.table(c) is not None for c in smooth)
+
+    def table(self, c: Component) -> Table | None:
+        """The panels of the coefficients of a component; None if there are finitely many values, or several variables."""
+        if "table" not in c.terms:
+            lines = None if self.rule(c, 4).finite else self.coefficients.lines(c.coefficients)
+            c.terms["table"] = lines and Table(lines)
+        return c.terms["table"]
+
+    def sums(
+        self, c: Component, theta: dict[Pair, Any], z: Any, zeta: Any, level: int | Fit, ring: Ring
+    ) -> tuple[Callable[[Any], Any], dict[Var, dict[Var, Any]]]:
+        """The mean over the nodes of one component, and its solutions there."""
+        table = self.table(c) if isinstance(level, Fit) else None
+        if table is None:
+            common = level if isinstance(level, int) else 0  # finitely many values, at any level
+            weights, solved = self.solutions(c, theta, z, zeta, common, ring)
+            return lambda x: (x * weights).sum(axis=-1), solved
+
+        def solve(owner: np.ndarray, values: dict[int, Any], weights: Any) -> dict[Var, dict[Var, Any]]:
+            terms = weights, *_at_nodes(c, values, weights, ring.number)
+            own = {pair: t[owner] for pair, t in theta.items()}
+            return self._solved(c, terms, own, z[owner], zeta[owner], ring)
+
+        assert isinstance(level, Fit)
+        made, solved = fitted(table, level, len(z), solve, ring.array)
+        return made.mean, solved
 
     # -- evaluation -----------------------------------------------------------------------------
 
@@ -162,7 +178,7 @@ class System:
         u: Sequence[Any],
         z: Any,
         zeta: Any,
-        level: int,
+        level: int | Fit,
         slopes: bool = True,
         ring: Ring = DOUBLE,
     ) -> Evaluation:
@@ -174,8 +190,9 @@ class System:
         residual: list[Any] = []
         jacobian: dict[Pair, Any] = {}
         start = 0
+        at = level if isinstance(level, int) else 0  # panels are fitted only where no ensemble has a resolution
         for coupling in self.couplings:
-            own = coupling.coupled(u[start : start + len(coupling.pairs)], level, number, slopes)
+            own = coupling.coupled(u[start : start + len(coupling.pairs)], at, number, slopes)
             theta |= own.theta
             phi |= own.phi
             for (pair, k), x in own.dtheta.items():
@@ -192,11 +209,7 @@ class System:
         g, g_by_z = [zero] * len(outer), [zero] * len(outer)
         g_by_u: list[dict[int, Any]] = [{} for _ in outer]
         for c in self.components:
-            weights, solved = self.solutions(c, theta, z, zeta, level, ring)
-
-            def mean(x: Any, weights: Any = weights) -> Any:
-                return (x * weights).sum(axis=-1)
-
+            mean, solved = self.sums(c, theta, z, zeta, level, ring)
             shifts = [v for v in c.variables if v[0] == "u"]
             inputs = [v[1] for v in c.variables if v[0] == "x"]
             couples = [(i, j) for i in c.hats for j in inputs if (i, j) in theta] if slopes else []
@@ -251,9 +264,25 @@ class System:
         ring: Ring,
         rows: Sequence[int] | None = None,
     ) -> tuple[Any, dict[Var, dict[Var, Any]]]:
-        """Solutions of one component with a source at every hat and at every unknown's equation (or at the rows given)."""
+        """Weights of common nodes, and the solutions of one component there.
+
+        With a source at every hat and at every unknown's equation (or at the rows given).
+        """
+        terms = self.terms(c, level, ring)
+        return terms[0], self._solved(c, terms, theta, z, zeta, ring, rows)
+
+    def _solved(
+        self,
+        c: Component,
+        terms: Any,
+        theta: dict[Pair, Any],
+        z: Any,
+        zeta: Any,
+        ring: Ring,
+        rows: Sequence[int] | None = None,
+    ) -> dict[Var, dict[Var, Any]]:
         number = ring.number
-        weights, constant, into = self.terms(c, level, ring)
+        weights, constant, into = terms
         place = {v: k for k, v in enumerate(c.variables)}
         matrix: dict[Pair, Any] = {}
         zero = 0 * z[..., None] + 0 * weights
@@ -291,7 +320,7 @@ class System:
             right.append(turned)
         with np.errstate(all="ignore"):
             columns = elimination.solve(c.plan, moved, right)
-        return weights, {
+        return {
             name: dict(zip(c.variables, column, strict=True))
             for (name, _), column in zip(sources, columns, strict=True)
         }
@@ -335,6 +364,28 @@ class System:
 
 # ---------------------------------------------------------------------------------------------
 # structure
+
+
+def _at_nodes(c: Component, values: dict[int, Any], weights: Any, number: Callable[[Number], Any]) -> tuple[Any, Any]:
+    """The polynomials of the rows where the coefficients have the given values."""
+
+    def at_nodes(poly: Poly) -> Any:
+        total: Any = number(0) * weights
+        for mono, factor in poly.items():
+            term: Any = number(factor)
+            for k in mono:
+                term = term * values[k]
+            total = total + term
+        return total
+
+    matrix, into = {}, {}
+    place = {v: k for k, v in enumerate(c.variables)}
+    for r, (_, variables, images) in enumerate(c.rows):
+        for v, poly in variables.items():
+            matrix[r, place[v]] = at_nodes(poly)
+        for b, poly in images.items():
+            into[r, b] = at_nodes(poly)
+    return matrix, into
 
 
 def _equations(program: LinearProgram) -> list[tuple[Dim, Var, dict[Var, Poly], dict[int, Poly]]]:

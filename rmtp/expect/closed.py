@@ -74,21 +74,37 @@ def pairs(
     for index in quadrants.blocks(shape):
         with np.errstate(all="ignore"):
             at = quadrants.plane_at(index, c, vu, vv, bool(still))
-            for k in list(known):
-                value = _on_plane(*functions[k], at)
-                if value is None:
-                    out[k] = None
-                    known.remove(k)
-                    continue
-                if still and quadrants.is_homogeneous(functions[k][0]) and quadrants.is_homogeneous(functions[k][1]):
-                    value = _at_rest(*functions[k], value, at)
-                out[k][index] = value.reshape(np.shape(out[k][index]))  # type: ignore[index]
+        for k in list(known):
+            value = on_plane(*functions[k], at, bool(still))
+            if value is None:
+                out[k] = None
+                known.remove(k)
+                continue
+            out[k][index] = value.reshape(np.shape(out[k][index]))  # type: ignore[index]
     return [None if x is None else x[()] for x in out]
 
 
+def on_plane(phi: Nonlinearity, psi: Nonlinearity, at: quadrants.Plane, still: bool = False) -> Array | None:
+    """E phi(u) psi(v) from the geometry of (u, v), however that was found; None when no closed form is known.
+
+    Parameters
+    ----------
+    phi, psi : Nonlinearity
+        With families.
+    at : Plane
+    still : bool
+        Whether some variance is zero.
+    """
+    with np.errstate(all="ignore"):
+        value = _on_plane(phi, psi, at)
+        if value is not None and still and quadrants.is_homogeneous(phi) and quadrants.is_homogeneous(psi):
+            value = _at_rest(phi, psi, value, at)
+    return value
+
+
 def _beyond(f: Nonlinearity) -> bool:
-    """Families whose closed forms are accurate relative to the function only: `onesided` has them."""
-    return bool(f.family) and f.family[0] == "onesided"
+    """Families of other modules: `onesided`, accurate relative to the function only, and `radial`."""
+    return bool(f.family) and f.family[0] in ("onesided", "power")
 
 
 def _on_plane(phi: Nonlinearity, psi: Nonlinearity, at: quadrants.Plane) -> Array | None:

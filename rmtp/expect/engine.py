@@ -30,6 +30,7 @@ from .closed_forms import closed_form, is_rational, mehler_pair
 from .gram import Gram
 from .integrand import Integrand, Linear, integrands, number_of_components, numeric
 from .multiprecision import integrate_mp
+from .radial import radial
 from .sobol import Sampler
 from .stein import gaussian_variables, linked, solve_batch, solve_psd
 from .thresholds import resolved
@@ -415,7 +416,7 @@ class Expectations:
             elif method == "closed":
                 raise UnsupportedOperation(f"no closed form for {self.describe(mono)}", remedy='method="auto"')
             else:
-                value = self._mehler(made) if method == "mehler" else None
+                value = self._mehler(made) if method == "mehler" else self._radial(made) if method == "auto" else None
                 if value is None:
                     try:
                         value = self._integrated(made)
@@ -441,6 +442,13 @@ class Expectations:
         value, error = quadrature.integrate(problem, rtol, budget)
         self.note(METHODS.index("quadrature") if dims else 1)
         return self._spread(value.reshape(problem.shape), error.reshape(problem.shape))
+
+    def _radial(self, made: Integrand) -> Number | None:
+        found = radial(made, self.cov, self.options.rtol * 1e-2)
+        if found is None:
+            return None
+        self.note(METHODS.index("quadrature"))
+        return self._spread(*found)
 
     def _mehler(self, made: Integrand) -> Number | None:
         found = mehler_pair(made, self.cov, self.options.rtol * 1e-2)

@@ -18,7 +18,7 @@ import numpy as np
 from ..ensembles import Number
 from ..laws import Atom, Component, Continuous, GaussianLaw
 from ..nonlinearity import Nonlinearity, values
-from ..normal import Atoms, Draw, Form, Func, Mono, number_key
+from ..normal import Atoms, Draw, Form, Func, Mono, is_zero, number_key
 
 RANK_TOLERANCE = 1e-12  # a conditional variance below this share of the variance is exactly zero
 MAX_COMPONENTS = 4096
@@ -169,7 +169,7 @@ def _argument(
             for a, _ in kept:
                 node(a)
             rest.append((coefficient, tuple(kept)))
-    ordered = tuple((a, linear[a]) for a in sorted(linear))
+    ordered = tuple((a, linear[a]) for a in sorted(linear) if not is_zero(linear[a]))
     return Argument(const, variable(ordered) if ordered else None, tuple(rest))
 
 

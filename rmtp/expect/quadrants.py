@@ -230,6 +230,18 @@ def _arcs(p: float, q: float, at: Plane) -> Array:
     return value
 
 
+def arc(x: Array, size: Array) -> Array:
+    """size (sin x - x cos x) / (2 pi) without cancellation: E relu(u) relu(v) at the angle pi - x.
+
+    Examples
+    --------
+    >>> float(arc(np.array([np.pi]), 1.0)[0])
+    0.5
+    """
+    series = x**3 * np.polynomial.polynomial.polyval(x * x, _SIN_MINUS)
+    return np.asarray(size * np.where(x < _SMALL_ANGLE, series, np.sin(x) - x * np.cos(x)) / _TAU)
+
+
 def fold(same: Number, opposite: Number, at: Array, mirrored: Array, even: Array, odd: Array) -> Array:
     """same Q(x) + opposite Q(-x), from Q itself or from its even and odd parts: whichever cancels less."""
     p, q, plus, minus = (float(x) for x in (same, opposite, same + opposite, same - opposite))

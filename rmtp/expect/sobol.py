@@ -21,6 +21,7 @@ from .integrand import RANK_TOLERANCE, CovOf
 
 _MAX_DIMENSION = 21201
 _DOMINANT = 0.3
+_HATS = 12  # slopes in so many directions are averaged over all points
 _HEAVY = 4.0
 _MAX_BYTES = 6 * 2**30
 
@@ -48,7 +49,7 @@ class Sampler:
         self.weights: dict[int, np.ndarray] = {}  # of draws whose components are sampled with other probabilities
         self._linear: dict[Any, np.ndarray] = {}
         self._moments: dict[Any, np.ndarray] = {}
-        self._slopes: dict[tuple[int, int], np.ndarray] = {}  # partial derivatives of functions, on the points
+        self._slopes: dict[tuple[int, int, int], np.ndarray] = {}  # partial derivatives of functions, on the points
 
     def _uniform(self) -> np.ndarray:
         """The next Sobol coordinate, (R, N); coordinates come in blocks that double."""
@@ -179,11 +180,17 @@ class Sampler:
         return gram[:, :-1], gram[:, -1]
 
     def gradient(self, form: Form, hats: list[int]) -> dict[int, np.ndarray]:
-        """E[d form / d hat] per replicate, by derivatives carried back through every function beneath, point by point."""
+        """E[d form / d hat] per replicate, by derivatives carried back through every function beneath, point by point.
+
+        Beyond a few hats on fewer points: T of them are reached through T functions of T terms, and the cost of T steps stays
+        quadratic.
+        """
         draws = self._draws(form)
-        adjoints: dict[int, Any] = {}
-        self._pull(form, 1.0, adjoints)
+        count = self.points >> max(0, int(np.log2(max(len(hats), 1) / _HATS)) + 1) if len(hats) > _HATS else self.points
         beneath = self.atoms.closure(a for mono in form.terms for a, _ in mono)
+        wanted = self._leading_to(set(hats), beneath)
+        adjoints: dict[int, np.ndarray] = {}
+        self._pull(form, np.ones((self.replicates, count)), adjoints, wanted)
         for number in reversed(beneath):
             atom = self.atoms.table[number]
             if number not in adjoints or not isinstance(atom, Func):
@@ -193,23 +200,42 @@ class Sampler:
                 partial = atom.fn.partials()[k]
                 if arg.is_constant or partial is None:
                     continue
-                key = (number, k)
+                key = (number, k, count)
                 if key not in self._slopes:
-                    self._slopes[key] = evaluate_floats(partial, *(self.form(a) for a in atom.args))
-                self._pull(arg, adjoints[number] * self._slopes[key], adjoints)
-        return {h: self._mean(np.asarray(adjoints[h]), np.ones((1, 1)), draws) for h in hats if h in adjoints}
+                    args = (self.form(a)[:, :count] for a in atom.args)
+                    self._slopes[key] = evaluate_floats(partial, *args)
+                self._pull(arg, adjoints[number] * self._slopes[key], adjoints, wanted)
+        weights = np.ones((self.replicates, count))
+        for a in draws:
+            weights = weights * self.weights[a][:, :count]
+        return {h: np.einsum("rn,rn->r", adjoints[h], weights) / count for h in hats if h in adjoints}
 
-    def _pull(self, form: Form, adjoint: Any, adjoints: dict[int, Any]) -> None:
-        """Add what reaches the atoms of a form from the adjoint of the form."""
+    def _leading_to(self, hats: set[int], beneath: list[int]) -> set[int]:
+        """The atoms that are, or are functions of, some hats."""
+        found = set(hats)
+        for number in beneath:
+            atom = self.atoms.table[number]
+            if isinstance(atom, Func) and any(a in found for arg in atom.args for m in arg.terms for a, _ in m):
+                found.add(number)
+        return found
+
+    def _pull(self, form: Form, adjoint: np.ndarray, adjoints: dict[int, np.ndarray], wanted: set[int]) -> None:
+        """Add what reaches the wanted atoms of a form from the adjoint of the form."""
+        count = adjoint.shape[1]
         for mono, coefficient in form.terms.items():
             for a, power in mono:
+                if a not in wanted:
+                    continue
                 slope = adjoint * np.asarray(_column(coefficient))
                 for b, p in mono:
                     q = p - (b == a)
                     if q:
-                        value = self.value(b)
-                        slope = slope * (power if b == a else 1) * (value if q == 1 else value**q)
-                adjoints[a] = adjoints[a] + slope if a in adjoints else slope
+                        value = self.value(b)[:, :count]
+                        slope *= (power if b == a else 1) * (value if q == 1 else value**q)
+                if a in adjoints:
+                    adjoints[a] += slope
+                else:
+                    adjoints[a] = slope
 
     def _checked(self, values: np.ndarray) -> np.ndarray:
         if not np.all(np.isfinite(values)):

@@ -13,7 +13,7 @@ import numpy as np
 from ..catalogue import SIGN, STEP, STEP_CLOSED
 from ..laws import Continuous
 from ..nonlinearity import Nonlinearity
-from ..normal import Atoms, Draw, Form, Func, Mono, add, constant, scale, times
+from ..normal import Atoms, Draw, Form, Func, Mono, add, constant, put, times
 
 
 def resolved(atoms: Atoms, mono: Mono) -> Form | None:
@@ -36,8 +36,8 @@ def resolved(atoms: Atoms, mono: Mono) -> Form | None:
             share = atoms.apply(above, (found[1],))
             high, low = _sides(func.fn)
             return add(
-                times(_put(atoms, mono, users[0], high), share),
-                times(_put(atoms, mono, users[0], low), add(constant(1), share, -1)),
+                times(put(atoms, Form({mono: 1}), users[0], high), share),
+                times(put(atoms, Form({mono: 1}), users[0], low), add(constant(1), share, -1)),
             )
     return None
 
@@ -77,31 +77,3 @@ def _upper_tail(part: Continuous, slope: float) -> Nonlinearity:
 
 def _sides(fn: Nonlinearity) -> tuple[int, int]:
     return (1, -1) if fn == SIGN else (1, 0)
-
-
-def _put(atoms: Atoms, mono: Mono, atom: int, value: int) -> Form:
-    """The monomial with a number in place of one of the atoms beneath it."""
-    made: dict[int, Form] = {atom: constant(value)}
-
-    def form(f: Form) -> Form:
-        total = Form({})
-        for m, c in f.terms.items():
-            total = add(total, scale(product(m), c))
-        return total
-
-    def product(m: Mono) -> Form:
-        out = constant(1)
-        for a, power in m:
-            for _ in range(power):
-                out = times(out, made.get(a, Form({((a, 1),): 1})))
-        return out
-
-    for a in atoms.closure(b for b, _ in mono):
-        node = atoms.table[a]
-        if (
-            a != atom
-            and isinstance(node, Func)
-            and any(b in made for arg in node.args for m in arg.terms for b, _ in m)
-        ):
-            made[a] = atoms.apply(node.fn, tuple(form(arg) for arg in node.args))
-    return product(mono)

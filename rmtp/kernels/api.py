@@ -11,18 +11,24 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import executor as checked_executor
+from ..arguments import items
 from ..errors import AxisError, BadParameter, NoInfiniteWidth, UnsupportedOperation
 from ..networks.network import Traced, batch, trace
 from ..progress import progress
+from .careful import listed
 from .entrywise import entrywise
 from .gia import GIAReport, check
-from .run import Ready, Side, prepare, tile
+from .lines import fresh_sources
+from .places import Batch, Grid, products
+from .run import Ready, prepare, single_moments, single_outputs, tile
 from .store import Files, Memory
 from .tangent import bias_metric, check_parametrization, kernel_plan, trained_uses
 
 RELATIVE = 1e-13  # of closed forms, propagated
 QUADRATURE = 1e-10
 _TILE_BYTES = 1 << 19
+_PRODUCT_BYTES = 1 << 28
 _BLOCK = 1024  # inputs along a side of what an executor gets at a time
 
 
@@ -32,7 +38,9 @@ class Kernel(np.ndarray):
     Attributes
     ----------
     error : float
-        Relative to each entry: a bound for closed forms and quadrature, one standard error where points were sampled.
+        Of the worst entry, relative to sqrt(K(x, x) K(x', x')): a bound for closed forms and quadrature, one standard error
+        where points were sampled. Kinked functions keep 1e-13 for nearly parallel and antipodal inputs where all functions
+        beneath are positively homogeneous; elsewhere their tangent kernels lose 1e-15 / angle, which the error says.
     method : str
 
     Examples
@@ -88,9 +96,7 @@ class KernelFunction:
     @property
     def method(self) -> str:
         """How expectations are found."""
-        if self.pairs is None:
-            return "pair by pair"
-        return "quadrature" if self.pairs.quadrature else "closed form"
+        return "pair by pair" if self.pairs is None else method_of(self.pairs)
 
     def __call__(
         self, X1: Any, X2: Any = None, *, executor: Executor | None = None, out: str | Path | None = None
@@ -103,8 +109,7 @@ class KernelFunction:
                     "executor= or out= for a kernel that is computed pair by pair", remedy="leave it out"
                 )
             return self._entrywise(first, second)
-        error = QUADRATURE if self.pairs.quadrature else RELATIVE
-        found = self._blocks(first, second, executor, out)
+        found, error = self._blocks(first, second, executor, out)
         return {name: Kernel.of(v, error, self.method) for name, v in found.items()}
 
     def diagonal(self, X: Any) -> dict[str, Kernel]:
@@ -120,8 +125,8 @@ class KernelFunction:
                 )
                 for name in self.wanted
             }
-        error = QUADRATURE if self.singles.quadrature else RELATIVE
-        return {name: Kernel.of(v, error, self.method) for name, v in self._equal(x).items()}
+        found, error = self._equal(x)
+        return {name: Kernel.of(v, error, self.method) for name, v in found.items()}
 
     def _batches(self, X1: Any, X2: Any) -> tuple[np.ndarray, np.ndarray | None]:
         first = batch(X1, "X1")
@@ -133,7 +138,8 @@ class KernelFunction:
                 )
         return first, second
 
-    def _bias(self, name: str) -> np.ndarray:
+    def bias(self, name: str) -> np.ndarray:
+        """What the output bias adds to a kernel."""
         variance = self.traced.bias_variance
         return np.asarray(variance if name == "nngp" else bias_metric(variance, self.parametrization), dtype=float)
 
@@ -143,43 +149,26 @@ class KernelFunction:
         )
         out = {}
         for name, e in found.items():
-            value = np.asarray(e.value, dtype=float) + self._bias(name)[..., None, None]
+            value = np.asarray(e.value, dtype=float) + self.bias(name)[..., None, None]
             relative = float(np.max(np.asarray(e.error, dtype=float) / np.maximum(np.abs(value), 1e-300)))
             out[name] = Kernel.of(value, relative, e.method)
         return out
 
-    def _equal(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Each input with itself, where covariances equal variances exactly and not up to rounding."""
-        assert self.singles is not None
-        found = Side(self.singles, x).outputs()
-        return {
-            name: np.array(np.broadcast_to(v, (*v.shape[:-1], len(x)))) + self._bias(name)[..., None]
-            for name, v in found.items()
-        }
+    def _equal(self, x: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
+        assert self.singles is not None and self.pairs is not None
+        found, error = on_equal(self.pairs, self.singles, x)
+        return {name: v + self.bias(name)[..., None] for name, v in found.items()}, error
 
-    def block(self, first: np.ndarray, second: np.ndarray | None) -> dict[str, np.ndarray]:
-        """The kernels of two batches, tile by tile in this thread's pool of threads."""
-        assert self.pairs is not None
-        left = Side(self.pairs, first)
-        right = left if second is None else Side(self.pairs, second)
-        store = Memory()
-        for (i, j), parts in _tiles(self.pairs, left, right, second is None):
-            for name, found in parts.items():
-                value = _mirrored(found) if second is None and i == j else found
-                shape = (*value.shape[:-2], len(left.x), len(right.x))
-                rows, cols = slice(i, i + value.shape[-2]), slice(j, j + value.shape[-1])
-                store.put(0, name, shape, rows, cols, value)
-                if second is None and i != j:
-                    store.put(0, name, shape, cols, rows, np.swapaxes(value, -1, -2))
-        out = {name: v + self._bias(name)[..., None, None] for name, v in store.arrays.items()}
-        same = self._equal(first)
-        for name, value in out.items():
-            _put_equal(value, same[name], first, first if second is None else second)
-        return out
+    def block(self, first: np.ndarray, second: np.ndarray | None) -> tuple[dict[str, np.ndarray], float]:
+        """The kernels of two batches, tile by tile in this thread's pool of threads, and their error."""
+        assert self.singles is not None and self.pairs is not None
+        found, error = on_batches(self.pairs, self.singles, first, second)
+        return {name: v + self.bias(name)[..., None, None] for name, v in found.items()}, error
 
     def _blocks(
         self, first: np.ndarray, second: np.ndarray | None, executor: Executor | None, out: str | Path | None
-    ) -> dict[str, np.ndarray]:
+    ) -> tuple[dict[str, np.ndarray], float]:
+        assert self.pairs is not None
         other = first if second is None else second
         if executor is None and out is None:
             return self.block(first, second)
@@ -189,10 +178,12 @@ class KernelFunction:
             for j in range(0, len(other), _BLOCK)
             if second is not None or j >= i
         ]
-        store = Memory() if out is None else Files(out, self.wanted, len(starts), self._fingerprint(first, other))
+        points = len(first), len(other)
+        key = b"" if out is None else self._fingerprint(first, other)
+        store = Memory() if out is None else Files(out, self.wanted, len(starts), key, points)
         todo = [k for k in range(len(starts)) if not store.done(k)]
         parts = ((k, first[starts[k][0] :][:_BLOCK], other[starts[k][1] :][:_BLOCK]) for k in todo)
-        for k, value in progress(self._run(parts, executor, second is None, starts), "kernel", len(todo)):
+        for k, (value, error) in progress(self._run(parts, executor, second is None, starts), "kernel", len(todo)):
             i, j = starts[k]
             for name, v in value.items():
                 shape = (*v.shape[:-2], len(first), len(other))
@@ -200,8 +191,8 @@ class KernelFunction:
                 store.put(k, name, shape, rows, cols, v)
                 if second is None and i != j:
                     store.put(k, name, shape, cols, rows, np.swapaxes(v, -1, -2))
-            store.finish(k)
-        return store.arrays
+            store.finish(k, error)
+        return store.arrays, max(store.error, floor_of(self.pairs))
 
     def _run(
         self,
@@ -209,25 +200,28 @@ class KernelFunction:
         executor: Executor | None,
         symmetric: bool,
         starts: list[Any],
-    ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    ) -> Iterator[tuple[int, tuple[dict[str, np.ndarray], float]]]:
         same = [symmetric and i == j for i, j in starts]
-        if executor is None:
+        if checked_executor(executor) is None:
             for k, a, b in parts:
                 yield k, self.block(a, None if same[k] else b)
             return
         # a process or a remote worker makes the plan again: functions of networks travel, plans full of lambdas do not
         recipe = (self.net, self.shape, self.wanted, self.parametrization, self.naive)
+        assert executor is not None
         waiting = {executor.submit(remote_block, recipe, a, None if same[k] else b): k for k, a, b in parts}
         for future in as_completed(waiting):
             yield waiting[future], future.result()
 
     def _fingerprint(self, first: np.ndarray, other: np.ndarray) -> bytes:
         """Data, and what the network makes of some of it: hyperparameters included."""
-        probe = self.block(first[:2], other[:2])
+        probe, _ = self.block(first[:2], other[:2])
         return b"".join([first.tobytes(), other.tobytes(), *(probe[name].tobytes() for name in self.wanted)])
 
 
-def remote_block(recipe: tuple[Any, ...], first: np.ndarray, second: np.ndarray | None) -> dict[str, np.ndarray]:
+def remote_block(
+    recipe: tuple[Any, ...], first: np.ndarray, second: np.ndarray | None
+) -> tuple[dict[str, np.ndarray], float]:
     """One block, from what a process can be sent."""
     net, shape, wanted, parametrization, naive = recipe
     made = kernel_function(net, shape, wanted, parametrization=parametrization, gradient_independence=naive)
@@ -277,10 +271,10 @@ def kernel_function(
     Kernel([1., 2.])
     """
     check_parametrization(parametrization)
-    names = tuple(wanted)
-    if not names or any(name not in ("nngp", "ntk") for name in names):
+    names = tuple(items(wanted, "wanted"))
+    if not names or any(not isinstance(name, str) or name not in ("nngp", "ntk") for name in names):
         raise BadParameter(f"wanted={names!r}", remedy='"nngp", "ntk" or both')
-    traced = trace(net, tuple(shape))
+    traced = trace(net, shape)
     uses = trained_uses(traced.gradient.uses) if "ntk" in names else ()
     report = check(traced, uses)
     if "nngp" in names and not report.random_readout:
@@ -301,6 +295,67 @@ def kernel_function(
     )
 
 
+# ---------------------------------------------------------------------------------------------
+# plans on batches
+
+
+def method_of(pairs: Ready) -> str:
+    """How the expectations of a plan are found."""
+    return "quadrature" if pairs.quadrature else "closed form"
+
+
+def floor_of(pairs: Ready) -> float:
+    """The error of a plan where no kink adds to it."""
+    return QUADRATURE if pairs.quadrature else RELATIVE
+
+
+def on_equal(pairs: Ready, singles: Ready, x: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
+    """Outputs of each input with itself, where covariances equal variances exactly and not up to rounding; their error."""
+    found, lost = single_outputs(singles, x)
+    if lost:  # two positions of one input are nearly parallel
+        alone, _ = single_moments(pairs, x)
+        found, lost = listed(pairs, alone, alone)
+    spread = {name: np.array(np.broadcast_to(v, (*v.shape[:-1], len(x)))) for name, v in found.items()}
+    return spread, max(lost, floor_of(pairs))
+
+
+def on_batches(
+    pairs: Ready, singles: Ready, first: np.ndarray, second: np.ndarray | None
+) -> tuple[dict[str, np.ndarray], float]:
+    """Outputs for all pairs of two batches, or of one with itself; their error."""
+    left, lost = single_moments(pairs, first)
+    right, error = (left, 0.0) if second is None else single_moments(pairs, second)
+    error = max(error, lost)
+    store = Memory()
+    for (i, j), parts, lost in _tiles(pairs, left, right, second is None):
+        error = max(error, lost)
+        for name, found in parts.items():
+            value = _mirrored(found) if second is None and i == j else found
+            shape = (*value.shape[:-2], len(left.x), len(right.x))
+            rows, cols = slice(i, i + value.shape[-2]), slice(j, j + value.shape[-1])
+            store.put(0, name, shape, rows, cols, value)
+            if second is None and i != j:
+                store.put(0, name, shape, cols, rows, np.swapaxes(value, -1, -2))
+    same, lost = on_equal(pairs, singles, first)
+    for name, kernel in store.arrays.items():
+        put_same(pairs, kernel, same[name], first, second)
+    return store.arrays, max(error, lost)
+
+
+def put_same(pairs: Ready, kernel: np.ndarray, same: np.ndarray, first: np.ndarray, second: np.ndarray | None) -> None:
+    """The values of inputs with themselves, where they belong: at equal inputs, or, with masks, on the diagonal."""
+    if not _is_fresh(pairs):
+        _put_equal(kernel, same, first, first if second is None else second)
+    elif second is None:
+        index = np.arange(len(first))
+        kernel[..., index, index] = same
+
+
+def _is_fresh(pairs: Ready) -> bool:
+    """Whether something is drawn anew for every input: then equal inputs in other places are other inputs."""
+    return bool(fresh_sources(pairs.plan.program.lines))
+
+
 def _mirrored(tile: np.ndarray) -> np.ndarray:
     """The upper triangle on both sides: a symmetric kernel to the last bit."""
     return np.where(np.tri(tile.shape[-1], dtype=bool), np.swapaxes(tile, -1, -2), tile)
@@ -317,9 +372,9 @@ def _put_equal(kernel: np.ndarray, same: np.ndarray, first: np.ndarray, second: 
 
 
 def _tiles(
-    ready: Ready, left: Side, right: Side, symmetric: bool
-) -> Iterator[tuple[tuple[int, int], dict[str, np.ndarray]]]:
-    """Tiles that fit the cache, the upper triangle of a symmetric kernel, in threads."""
+    ready: Ready, left: Batch, right: Batch, symmetric: bool
+) -> Iterator[tuple[tuple[int, int], dict[str, np.ndarray], float]]:
+    """Tiles that fit the cache, the upper triangle of a symmetric kernel, in threads; what kinks make of the error."""
     n1, n2 = len(left.x), len(right.x)
     entries = max((m.size for m in ready.plan.moments if m.cross), default=1)
     side = int(np.clip((_TILE_BYTES // (8 * entries)) ** 0.5, 8, 512))
@@ -327,14 +382,39 @@ def _tiles(
     lefts = {i: left.part(slice(i, i + side)) for i in range(0, n1, side)}
     rights = lefts if symmetric else {j: right.part(slice(j, j + side)) for j in range(0, n2, side)}
 
-    def work(at: tuple[int, int]) -> tuple[tuple[int, int], dict[str, np.ndarray]]:
-        return at, tile(ready, lefts[at[0]], rights[at[1]])
+    whole = products(ready.plan, left, right, _PRODUCT_BYTES) if len(starts) > 1 else {}
+
+    def work(at: tuple[int, int]) -> tuple[tuple[int, int], dict[str, np.ndarray], float]:
+        i, j = at
+        parts = {key: value[:, i : i + side, j : j + side] for key, value in whole.items()}
+        return (at, *_careful_tile(ready, Grid(lefts[i], rights[j], parts), symmetric and i == j))
 
     if len(starts) == 1:
         yield work(starts[0])
         return
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         yield from progress(pool.map(work, starts), "kernel", len(starts))
+
+
+def _careful_tile(ready: Ready, place: Grid, mirrored: bool) -> tuple[dict[str, np.ndarray], float]:
+    """A tile, its doubtful pairs done again one by one; of a mirrored tile the upper triangle is enough."""
+    found, doubtful = tile(ready, place)
+    left, right = place.left, place.right
+    if doubtful is None:
+        return found, 0.0
+    i, j = np.nonzero(np.triu(doubtful, 1) if mirrored else doubtful)
+    rows, cols = (np.array([(row + 0.0).tobytes() for row in side.x], dtype=object) for side in (left, right))
+    differ = rows[i] != cols[j]  # equal ones get the diagonal's values
+    if not _is_fresh(ready):
+        i, j = i[differ], j[differ]
+    if not len(i):
+        return found, 0.0
+    again, error = listed(ready, left.part(i), right.part(j))
+    out = {}
+    for name, value in found.items():
+        out[name] = np.array(np.broadcast_to(value, (*value.shape[:-2], len(left.x), len(right.x))))
+        out[name][..., i, j] = again[name]
+    return out, error
 
 
 # ---------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ expectations beyond what is done on arrays. Costs a run of `limit` per pair.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from ..axes import stacked
 from ..backprop import InputUse, MatrixUse, Use, VectorUse, use_handles
 from ..handles import Node, Scalar, parameter
-from ..instructions import InputMatrix, NormalGroup, Parameter
+from ..instructions import FreshSource, Init, InputMatrix, NormalGroup, Parameter
 from ..limit import limit
 from ..networks.network import Traced
 from ..progress import progress
@@ -29,7 +30,24 @@ def bound(handles: Sequence[Node], input: Node, x: np.ndarray) -> list[Any]:
         if input.axes
         else Scalar(Parameter(float(x)))
     )
-    made: dict[int, Node] = {id(input): value}
+    return _rebuilt(handles, {id(input): value}, lambda node: node)
+
+
+def renewed(handles: Sequence[Node]) -> list[Any]:
+    """The same handles for another input: what is drawn anew for every input is another source."""
+    sources: dict[int, FreshSource] = {}
+
+    def other(node: Node) -> Node:
+        source = getattr(node.op, "source", None)
+        if not isinstance(source, FreshSource):
+            return node
+        new = sources.setdefault(id(source), replace(source))
+        return type(node)(Init(new, None), (), node.dim, node.axes, node.name)
+
+    return _rebuilt(handles, {}, other)
+
+
+def _rebuilt(handles: Sequence[Node], made: dict[int, Node], leaf: Callable[[Node], Node]) -> list[Any]:
     for root in handles:
         stack: list[tuple[Node, bool]] = [(root, False)]
         while stack:
@@ -39,6 +57,9 @@ def bound(handles: Sequence[Node], input: Node, x: np.ndarray) -> list[Any]:
             if not ready:
                 stack.append((node, True))
                 stack.extend((a, False) for a in node.args if id(a) not in made)
+                continue
+            if not node.args:
+                made[id(node)] = leaf(node)
                 continue
             args = tuple(made[id(a)] for a in node.args)
             same = all(a is b for a, b in zip(args, node.args, strict=True))
@@ -60,7 +81,8 @@ def entrywise(
     pairs = [(i, j) for i in range(len(x1)) for j in range(len(other)) if x2 is not None or j >= i]
     found: dict[str, dict[tuple[int, int], Estimate]] = {name: {} for name in wanted}
     for i, j in progress(pairs, "kernel, pair by pair", len(pairs)):
-        expressions = pair_expressions(traced, x1[i], other[j], parametrization, "ntk" in wanted, readout)
+        second = list if x2 is None and i == j else renewed
+        expressions = pair_expressions(traced, x1[i], other[j], parametrization, "ntk" in wanted, readout, second)
         answers = limit([expressions[name] for name in wanted], gradient_independence=naive)
         for name, answer in zip(wanted, answers, strict=True):
             found[name][i, j] = answer
@@ -84,11 +106,12 @@ def pair_expressions(
     parametrization: str,
     tangent: bool = True,
     readout: frozenset[Any] = frozenset(),
+    second_input: Callable[[Sequence[Any]], list[Any]] = list,
 ) -> dict[str, Any]:
     """The kernels of two inputs, without the output's bias, as expressions for `limit` and `verify`."""
     uses = trained_uses(traced.gradient.uses) if tangent else ()
     flat: list[Node] = [traced.summand, *(h for use in uses for h in use_handles(use))]
-    first, second = bound(flat, traced.input, x), bound(flat, traced.input, x2)
+    first, second = bound(flat, traced.input, x), second_input(bound(flat, traced.input, x2))
     assert traced.summand.dim is not None
     nngp = np.mean(first[0] * second[0]) / traced.summand.dim.ratio
     total: Any = 0

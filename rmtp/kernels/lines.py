@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import catalogue as nl
-from ..instructions import Apply, Arithmetic, Average, Combine, Input, Line, MatVec, Parameter
+from ..instructions import Apply, Arithmetic, Average, Combine, FreshSource, Init, Input, Line, MatVec, Parameter
+from ..laws import CoordinateLaw
 from ..program import Program
 
 
@@ -45,6 +46,29 @@ def given(program: Program) -> list[bool]:
         else:
             out.append(line.is_scalar and not isinstance(line.op, Average) and all(out[a] for a in line.args))
     return out
+
+
+def fresh_sources(lines: Sequence[Line]) -> frozenset[int]:
+    """What is drawn anew for every input, by id."""
+    ops = (line.op for line in lines)
+    return frozenset(id(op.source) for op in ops if isinstance(op, Init) and isinstance(op.source, FreshSource))
+
+
+def fresh_law(lines: Sequence[Line]) -> CoordinateLaw | None:
+    """The law of coordinates of one fresh source, if all lines are that; else None."""
+    sources = [line.op.source for line in lines if isinstance(line.op, Init)]
+    if len(sources) == len(lines) and isinstance(sources[0], FreshSource):
+        return sources[0].law
+    return None
+
+
+def independent_moments(law: CoordinateLaw, positions: Sequence[np.ndarray]) -> np.ndarray:
+    """``E prod_k x[p_k]`` of independent coordinates, for many tuples of positions p."""
+    moments = [float(law.moment(k)) for k in range(len(positions) + 1)]
+    table = np.sort(np.stack(positions), axis=0)
+    steps, which = np.unique((np.diff(table, axis=0) != 0).T, axis=0, return_inverse=True)
+    runs = [np.diff(np.flatnonzero([True, *step, True])) for step in steps]
+    return np.array([np.prod([moments[k] for k in run]) for run in runs])[which.ravel()]
 
 
 def zeros(program: Program, centred: Sequence[bool], families: Sequence[frozenset[Any]]) -> list[bool]:

@@ -7,6 +7,7 @@ entries that are left.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,9 +82,24 @@ def _single_closed(functions: Functions, mean: Any, var: Any) -> Any:
     """E f(u) in closed form, f being one function, or a product of two of a centred u; else None."""
     if _is_plain(functions):
         return closed.single(functions[0][0], 0.0 if mean is None else mean, var)
+    if mean is None and all(fn.family and fn.family[0] == "homogeneous" for fn, _ in functions):
+        return _homogeneous(functions, np.asarray(var, dtype=float))
     if mean is None and len(functions) == 2 and all(power == 1 for _, power in functions):
         return closed.pair(functions[0][0], functions[1][0], var, var, var)
     return None
+
+
+def _homogeneous(functions: Functions, var: np.ndarray) -> Any:
+    """``E prod f_i(u)^p_i`` of a centred u: absolute moments of the degree, one half on either side."""
+    degree, plus, minus = 0, 1.0, 1.0
+    for fn, power in functions:
+        _, k, a, b = fn.family
+        degree, plus, minus = degree + k * power, plus * float(a) ** power, minus * float(b) ** power
+    half = degree // 2
+    even = math.factorial(degree) // (2**half * math.factorial(half)) if degree % 2 == 0 else 0
+    moment = even or math.sqrt(2 / math.pi) * 2**half * math.factorial(half)
+    value = 0.5 * (plus + (-1) ** degree * minus) * moment * (np.sqrt(var) if degree % 2 else 1.0) * var**half
+    return np.where(var == 0, composite(functions)(np.zeros(())), value) if np.any(var == 0) else value
 
 
 def together(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import option
 from ..backprop import InputUse, MatrixUse, Use, VectorUse, use_handles
 from ..ensembles import Number
 from ..errors import BadParameter, UnsupportedOperation
@@ -136,8 +137,7 @@ def check_parametrization(parametrization: str) -> None:
     --------
     >>> check_parametrization("ntk")
     """
-    if parametrization not in PARAMETRIZATIONS:
-        raise BadParameter(f"parametrization={parametrization!r}", remedy=f"one of {', '.join(PARAMETRIZATIONS)}")
+    option(parametrization, PARAMETRIZATIONS, "parametrization")
 
 
 def metric(

@@ -36,8 +36,8 @@ from ..instructions import (
 )
 from ..nonlinearity import Nonlinearity
 from ..program import Program
-from .entries import Support, broadcast_entries, linear_entries, pairings, union
-from .lines import given, is_number, origins, without_division, zeros
+from .entries import Support, broadcast_entries, linear_entries, pairings, positions, union
+from .lines import fresh_law, fresh_sources, given, independent_moments, is_number, origins, without_division, zeros
 from .plan import CROSS, Algebra, Constant, Expectation, Function, Given, Gram, Moment, Op, Plan, Ref, Term
 
 Factor = tuple[int, int]  # (line, side)
@@ -84,6 +84,7 @@ class Tracer:
         self.sizes = [int(np.prod(shape)) for shape in self.shapes]
         self.given = given(self.program)
         self.families = self._families()
+        self.fresh = fresh_sources(self.lines)
         self.gaussian = self._gaussian()
         self.is_centred: list[bool] = []
         for k in range(len(self.lines)):
@@ -248,7 +249,7 @@ class Tracer:
             table = tables[ask.key]
             if np.array_equal(table, ask.entries):
                 return Ref(number[ask.key], ask.side)
-            return Ref(number[ask.key], ask.side, np.searchsorted(table, ask.entries))
+            return Ref(number[ask.key], ask.side, positions(table, ask.entries))
 
         moments = tuple(Moment(_resolved(draft, found), size, cross, text) for _, size, cross, text, draft in drafts)
         results = tuple((name, Ref(number[name], CROSS if cross else 0)) for name in outputs)
@@ -281,6 +282,9 @@ class Tracer:
             return [Draft(1, tuple(parts), rows)]
         if self.lines[key[0][0]].is_scalar:
             return self._scalar(*key[0], entries[0])
+        law = fresh_law([self.lines[number] for number, _ in key])
+        if law is not None:
+            return Constant(independent_moments(law, entries))
         for k, (number, side) in enumerate(key):
             if self._is_variable(number, side, key):
                 continue
@@ -409,11 +413,15 @@ class Tracer:
         others = [self.lines[line] for line, at in key if at == side]
         return any(isinstance(o.op, Apply) and isinstance(o.op.fn, Nonlinearity) and number in o.args for o in others)
 
+    def _families_at(self, number: int, side: int) -> frozenset[Any]:
+        """The sources of a line at one input: what is drawn anew for every input is another one at x'."""
+        return frozenset((f, side) if f in self.fresh else f for f in self.families[number])
+
     def _groups(self, key: Key) -> list[list[int]]:
         """Factors joined where they share a source."""
         groups: list[tuple[frozenset[Any], list[int]]] = []
-        for k, (number, _) in enumerate(key):
-            own, members = self.families[number], [k]
+        for k, (number, side) in enumerate(key):
+            own, members = self._families_at(number, side), [k]
             rest = []
             for families, others in groups:
                 if families & own:

@@ -16,6 +16,7 @@ from .layers import (
     pool,
     readout,
 )
+from .masks import dropout
 from .norms import batch_norm, layer_norm, rms_norm
 from .recurrent import bidirectional, gru, lstm, rnn
 from .signal import (
@@ -41,6 +42,7 @@ __all__ = [
     "conv",
     "correlation_map",
     "dense",
+    "dropout",
     "edge_of_chaos",
     "embedding",
     "global_pool",

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..ensembles import Dim
+from ..arguments import ORDERS as MOST
+from ..arguments import shown
+from ..ensembles import Dim, check_dim
 from ..errors import BadParameter
 from ..handles import Vector
 from ..language import relu
@@ -50,7 +52,7 @@ def mlp(
     Raises
     ------
     BadParameter
-        If a list does not have `depth` entries.
+        If the width is no `rmtp.Dim`, or a list does not have `depth` entries.
 
     Examples
     --------
@@ -61,6 +63,7 @@ def mlp(
     >>> rmtp.nngp(rmtp.networks.mlp(rmtp.Dim("n"), weight_std=np.array([1.0, 1.5])), np.eye(3)).shape
     (2, 3, 3)
     """
+    check_dim(width)
     weights, biases = _per_layer(weight_std, depth, "weight_std"), _per_layer(bias_std, depth, "bias_std")
 
     def net(x: Any) -> Output:
@@ -106,7 +109,7 @@ def cnn(
     Raises
     ------
     BadParameter
-        If a list does not have `depth` entries, or a word is unknown.
+        If the width is no `rmtp.Dim`, or a list does not have `depth` entries, or a word is unknown.
 
     Examples
     --------
@@ -115,6 +118,7 @@ def cnn(
     >>> rmtp.nngp(net, np.ones((1, 4, 4, 3))).round(12)
     array([[1.]])
     """
+    check_dim(width)
     weights, biases = _per_layer(weight_std, depth, "weight_std"), _per_layer(bias_std, depth, "bias_std")
     pool = _pooling(pooling, {"flatten": lambda h: h, "average": global_pool})
 
@@ -156,7 +160,7 @@ def resnet(
     Raises
     ------
     BadParameter
-        If a list does not have `depth` entries.
+        If the width is no `rmtp.Dim`, or a list does not have `depth` entries.
 
     Examples
     --------
@@ -164,6 +168,7 @@ def resnet(
     >>> rmtp.nngp(rmtp.networks.resnet(rmtp.Dim("n"), depth=2), [[1.0]]).round(12)  # 2**depth / 2
     array([[1.125]])
     """
+    check_dim(width)
     weights, biases = _per_layer(weight_std, depth, "weight_std"), _per_layer(bias_std, depth, "bias_std")
     branches = _per_layer(branch_std, depth, "branch_std")
 
@@ -205,7 +210,7 @@ def recurrent_network(
     Raises
     ------
     BadParameter
-        If `pooling` is unknown or depth is not positive.
+        If the width is no `rmtp.Dim`, `pooling` is unknown, or depth is not positive.
 
     Examples
     --------
@@ -214,6 +219,7 @@ def recurrent_network(
     >>> rmtp.nngp(net, [[[1.0], [1.0]]]).round(12)
     array([[5.]])
     """
+    check_dim(width)
     pool = _pooling(pooling, {"last": lambda h: h[:, -1], "average": global_pool})
     layers = _per_layer(None, depth, "depth")
 
@@ -268,7 +274,7 @@ def transformer(
     Raises
     ------
     BadParameter
-        If a list does not have `depth` entries, or `pooling` is unknown.
+        If the width is no `rmtp.Dim`, or a list does not have `depth` entries, or `pooling` is unknown.
 
     Examples
     --------
@@ -278,6 +284,7 @@ def transformer(
     >>> rmtp.nngp(net, X).round(12)
     array([[1.]])
     """
+    check_dim(width)
     weights = _per_layer(weight_std, depth, "weight_std")
     pool = _pooling(pooling, {"average": global_pool, "first": lambda h: h[:, 0], "last": lambda h: h[:, -1]})
 
@@ -299,8 +306,8 @@ def transformer(
 
 
 def _per_layer(value: Any, depth: int, what: str) -> tuple[Any, ...]:
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
-        raise BadParameter(f"depth={depth!r}", remedy="a positive int")
+    if isinstance(depth, bool) or not isinstance(depth, int) or not 1 <= depth <= MOST:
+        raise BadParameter(f"depth={shown(depth)}", remedy="a positive int")
     if not isinstance(value, list | tuple):
         return (value,) * depth
     if len(value) != depth:

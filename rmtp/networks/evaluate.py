@@ -18,6 +18,7 @@ from ..instructions import (
     Arithmetic,
     Average,
     Combine,
+    FreshSource,
     Init,
     Input,
     Line,
@@ -39,7 +40,8 @@ def run_batch(program: Program, width: int, drawn: Mapping[int, np.ndarray], x: 
     width : int
         The base width n.
     drawn : mapping
-        The arrays of the initial vectors and matrices, by id of their source, as `rmtp.sample.draw` makes them.
+        The arrays of the initial vectors and matrices, by id of their source, as `rmtp.sample.draw` makes them; of sources
+        that are drawn anew for every input, (size, N, members).
     x : ndarray (N, \\*shape of one input)
 
     Returns
@@ -93,7 +95,8 @@ def bytes_per_input(program: Program, width: int) -> int:
     """
     sizes: list[int] = []
     for line in program.lines:
-        depends = isinstance(line.op, Input) or any(sizes[a] for a in line.args)
+        fresh = isinstance(line.op, Init) and isinstance(line.op.source, FreshSource)
+        depends = fresh or isinstance(line.op, Input) or any(sizes[a] for a in line.args)
         entries = int(np.prod([size for _, size in line.axes])) * (1 if line.dim is None else line.dim.size(width))
         sizes.append(8 * entries if depends else 0)
     outputs = set(program.outputs)
@@ -112,6 +115,8 @@ def _value(line: Line, parents: Sequence[Line], args: Sequence[Any], drawn: Mapp
         case Init(source=NormalGroup() as group, index=index):
             array = drawn[id(group)]
             return array[:, None] if index is None else array[:, index][:, None]
+        case Init(source=FreshSource() as source):
+            return drawn[id(source)]
         case Init(source=source):
             return drawn[id(source)][:, None]
         case MatVec(matrix=matrix, transposed=transposed):

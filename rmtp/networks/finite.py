@@ -8,7 +8,7 @@ with respect to a matrix is ``sum over uses of rows cols.T / n``, that with resp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from ..ensembles import ENTRY_LAWS
 from ..errors import AxisError, BadParameter, UnsupportedOperation
-from ..instructions import InputMatrix, RandomMatrix
+from ..instructions import FreshSource, InputMatrix, RandomMatrix
 from ..kernels.tangent import bias_metric, check_parametrization
 from ..sample import covariance_root, draw, generator, positive
 from .evaluate import bytes_per_input, run_batch
@@ -44,7 +44,8 @@ class FiniteNetwork:
         Name -> array as the network multiplies with it (not the omega of a parametrization): (rows, cols) of a matrix,
         (width, d) of input weights and of jointly Gaussian vectors, (width,) of one vector, () of the output bias. Names are
         those given to layers; without one W1, W2, .. are matrices, U1, .. input weights, b1, .. biases. Vectors made by
-        `rmtp.IID` and constants are data, and are not here.
+        `rmtp.IID` and constants are data, and are not here. Masks of dropout belong to the draw and to the number of the
+        input in its batch (X2 counts on from X1): to see others, draw another network.
 
     Examples
     --------
@@ -62,6 +63,7 @@ class FiniteNetwork:
     width: int
     parameters: Mapping[str, np.ndarray]
     _data: Mapping[int, np.ndarray]
+    _fresh: Mapping[FreshSource, np.random.SeedSequence] = field(default_factory=dict)
 
     # -- outputs ----------------------------------------------------------------------------------
 
@@ -90,10 +92,9 @@ class FiniteNetwork:
         """
         x = self._inputs(X)
         program = self.architecture.forward
-        arrays = self._arrays()
         out = np.empty(len(x))
         for cut in self._chunks(len(x), bytes_per_input(program, self.width)):
-            out[cut] = run_batch(program, self.width, arrays, x[cut])[0]
+            out[cut] = run_batch(program, self.width, self._arrays(cut), x[cut])[0]
         return self._scale * out + float(self.parameters.get(OUTPUT_BIAS, 0.0))
 
     # -- gradients --------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ class FiniteNetwork:
         w = None if weights is None else _weights(weights, len(x))
         pieces: dict[str, list[np.ndarray]] = {name: [] for name in self.architecture.trained}
         for cut in self._chunks(len(x), self._backward_bytes):
-            _, tangents = self._tangents(x[cut])
+            _, tangents = self._tangents(x, cut)
             for name, found in tangents.items():
                 part = found.each() if w is None else found.total(w[cut])
                 old = pieces[name]
@@ -281,8 +282,8 @@ class FiniteNetwork:
         )
 
     def _linear_in(self, names: tuple[str, ...], x: np.ndarray) -> bool:
-        average, tangents = self._tangents(x)
-        arrays = self._arrays()
+        average, tangents = self._tangents(x, slice(0, len(x)))
+        arrays = self._arrays(slice(0, 0))
         total, size = np.zeros(len(x)), np.abs(average)
         for name in names:
             gradients = tangents[name].each()
@@ -298,13 +299,14 @@ class FiniteNetwork:
             name: finite_metric(self.architecture, self.architecture.trained[name], self.width, parametrization)
             for name in names
         }
+        after = 0 if X2 is None else len(first)
         out = np.empty((len(first), len(second)))
         for rows in self._chunks(len(first), self._backward_bytes):
-            _, left = self._tangents(first[rows])
+            _, left = self._tangents(first, rows)
             for cols in self._chunks(len(second), self._backward_bytes):
                 if X2 is None and cols.start < rows.start:
                     continue  # symmetric: its mirror image is done
-                right = left if X2 is None and cols == rows else self._tangents(second[cols])[1]
+                right = left if X2 is None and cols == rows else self._tangents(second, cols, after)[1]
                 part = sum(products(left[name], right[name], metrics[name]) for name in names) / self.width
                 out[rows, cols] = part
                 if X2 is None and cols != rows:
@@ -335,23 +337,30 @@ class FiniteNetwork:
         for start in range(0, count, step):
             yield slice(start, min(start + step, count))
 
-    def _arrays(self) -> dict[int, np.ndarray]:
-        """All arrays by id of their source."""
+    def _arrays(self, rows: slice, after: int = 0) -> dict[int, np.ndarray]:
+        """All arrays by id of their source; what is drawn anew for every input for inputs of these numbers."""
         arrays = dict(self._data)
+        for fresh, seed in self._fresh.items():
+            streams = (_child(seed, after + k) for k in range(rows.start, rows.stop))
+            each = [draw(fresh, self.width, np.random.default_rng(stream)) for stream in streams]
+            arrays[id(fresh)] = (
+                np.stack(each, axis=1) if each else np.zeros((fresh.dim.size(self.width), 0, fresh.size))
+            )
         for name, source in self.architecture.trained.items():
             array = self.parameters[name]
             arrays[id(source)] = array.reshape(_drawn_shape(array))
         return arrays
 
-    def _tangents(self, x: np.ndarray) -> tuple[np.ndarray, dict[str, Tangent]]:
-        """The averages, and n times their gradients with respect to every trained array."""
-        values = run_batch(self.architecture.backward, self.width, self._arrays(), x)
+    def _tangents(self, x: np.ndarray, rows: slice, after: int = 0) -> tuple[np.ndarray, dict[str, Tangent]]:
+        """The averages at some inputs, and n times their gradients with respect to every trained array."""
+        count = rows.stop - rows.start
+        values = run_batch(self.architecture.backward, self.width, self._arrays(rows, after), x[rows])
         uses = self.architecture.uses(values)
         out = {
-            name: tangent(uses.get(id(source), []), len(x), _drawn_shape(self.parameters[name]))
+            name: tangent(uses.get(id(source), []), count, _drawn_shape(self.parameters[name]))
             for name, source in self.architecture.trained.items()
         }
-        return np.broadcast_to(values[0], len(x)), out
+        return np.broadcast_to(values[0], count), out
 
 
 def init(
@@ -420,7 +429,13 @@ def drawn(made: Architecture, width: int, rng: Any, entries: str | None = None) 
             )
     found = made.sources()
     *streams, last = generator(rng).spawn(len(found) + 1)
-    arrays = {id(s): _frozen(draw(s, width, stream, entries)) for s, stream in zip(found, streams, strict=True)}
+    arrays: dict[int, np.ndarray] = {}
+    fresh: dict[FreshSource, Any] = {}
+    for source, stream in zip(found, streams, strict=True):
+        if isinstance(source, FreshSource):
+            fresh[source] = stream.bit_generator.seed_seq
+        else:
+            arrays[id(source)] = _frozen(draw(source, width, stream, entries))
     parameters = {}
     for name, source in made.trained.items():
         array = arrays.pop(id(source))
@@ -428,10 +443,15 @@ def drawn(made: Architecture, width: int, rng: Any, entries: str | None = None) 
         parameters[name] = array[:, 0] if alone else array
     if made.bias_variance:
         parameters[OUTPUT_BIAS] = _frozen(np.asarray(made.bias_variance**0.5 * last.standard_normal()))
-    return FiniteNetwork(made, width, MappingProxyType(parameters), arrays)
+    return FiniteNetwork(made, width, MappingProxyType(parameters), arrays, MappingProxyType(fresh))
 
 
 # ---------------------------------------------------------------------------------------------
+
+
+def _child(seed: np.random.SeedSequence, number: int) -> np.random.SeedSequence:
+    """The stream of one input: the same whatever the batch around it."""
+    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, number))
 
 
 def _to_omega(gradient: np.ndarray, form: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ensembles import Dim, variance_of
+from ..ensembles import Dim, check_dim, variance_of
 from ..errors import BadParameter
 from ..handles import Scalar, Vector, as_node
 from ..instructions import Init, InputMatrix, Isotropic
@@ -130,7 +130,7 @@ def graph_conv(x: Any, adjacency: Any, width: Dim, weight_std: Any = 1, bias_std
 
 def _free_weights(width: Dim, columns: int, variance: Any, name: str) -> Vector:
     """Columns with entry variance `variance`, not divided by their number."""
-    source = InputMatrix(width, (0,) * int(columns), Isotropic(variance, int(columns)), name, variance)
+    source = InputMatrix(check_dim(width), (0,) * int(columns), Isotropic(variance, int(columns)), name, variance)
     return Vector(Init(source, None), (), width, (("", int(columns)),), name)
 
 

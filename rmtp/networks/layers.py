@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from ..ensembles import Dim, Number, variance_of
+from ..arguments import shown
+from ..ensembles import Dim, Number, check_dim, variance_of
 from ..errors import AxisError, BadParameter, UnsupportedOperation
-from ..handles import Node, Scalar, Vector, apply, parameter
+from ..handles import Scalar, Vector, parameter
 from ..instructions import Combine, Init, InputMatrix, Isotropic, NormalGroup, RandomMatrix
 from ..language import Gaussian
 from ..matrices import Matrix
@@ -74,10 +75,10 @@ def input_weights(
     Fraction(3, 1)
     """
     if isinstance(columns, bool) or not isinstance(columns, int | np.integer) or columns < 1:
-        raise BadParameter(f"columns={columns!r}", remedy="the number of channels of the input, at least 1")
+        raise BadParameter(f"columns={shown(columns)}", remedy="the number of channels of the input, at least 1")
     s2 = variance_of(std, variance, "input_weights")
     each = s2 / (int(columns) * share)
-    source = InputMatrix(width, (0,) * int(columns), Isotropic(each, int(columns)), name, s2)
+    source = InputMatrix(check_dim(width), (0,) * int(columns), Isotropic(each, int(columns)), name, s2)
     return Vector(Init(source, None), (), width, (("", int(columns)),), name)
 
 
@@ -101,10 +102,7 @@ def linear(x: Any, width: Dim, weight_std: Any = 1, *, share: int = 1, name: str
             W = Matrix(RandomMatrix(source.rows, source.cols, source.ensemble, source.name, s2))
         out: Vector = W @ x
         return out
-    if not isinstance(x, Scalar) or not x.axes:
-        raise BadParameter(
-            f"a layer of {type(x).__name__}", remedy="a vector, or the input with its channels as last axis"
-        )
+    _check_layered(x)
     *positions, channels = (size for _, size in x.axes)
     U = input_weights(width, channels, weight_std, share=share, name=name)
     if not positions:
@@ -125,6 +123,7 @@ def bias(x: Vector, std: Any = 0, name: str = "") -> Vector:
     Fraction(5, 1)
     """
     variance = variance_of(std, None, "bias")
+    x = check_vector(x, "bias")
     if not is_symbolic(variance) and not np.any(np.asarray(variance, dtype=float)):
         return x
     assert x.dim is not None
@@ -147,6 +146,11 @@ def dense(x: Any, width: Dim, weight_std: Any = 1, bias_std: Any = 0, *, name: s
     Returns
     -------
     Vector (width, \\*positions)
+
+    Raises
+    ------
+    BadParameter
+        If x is no vector and no input, or the width is no `rmtp.Dim`.
 
     Examples
     --------
@@ -201,6 +205,8 @@ def conv(
     (('', 4), ('', 4))
     """
     is_vector = isinstance(x, Vector)
+    if not is_vector:
+        _check_layered(x)
     sizes = [size for _, size in x.axes] if is_vector else [size for _, size in x.axes[:-1]]
     rank = len(sizes)
     if rank == 0:
@@ -246,7 +252,7 @@ def pool(
     >>> rmtp.limit(np.mean(rmtp.networks.pool(x, 2) ** 2)).value
     Fraction(1, 2)
     """
-    sizes = [size for _, size in x.axes]
+    sizes = [size for _, size in check_vector(x, "pool").axes]
     windows = _each(window, len(sizes), "window")
     strides = windows if stride is None else _each(stride, len(sizes), "stride")
     cuts = [_window(size, k, s, 1, padding) for size, k, s in zip(sizes, windows, strides, strict=True)]
@@ -269,7 +275,7 @@ def global_pool(x: Vector) -> Vector:
     >>> rmtp.networks.global_pool(np.stack([rmtp.Normal(n), rmtp.Normal(n)], axis=1)).axes
     ()
     """
-    for _ in x.axes:
+    for _ in check_vector(x, "global_pool").axes:
         x = x.mean(axis=1)
     return x
 
@@ -385,6 +391,13 @@ def _wrapped(x: Any, pads: Sequence[tuple[int, int]], is_vector: bool) -> Any:
     return x
 
 
+def _check_layered(x: Any) -> None:
+    if not isinstance(x, Scalar) or not x.axes:
+        raise BadParameter(
+            f"a layer of {type(x).__name__}", remedy="a vector, or the input with its channels as last axis"
+        )
+
+
 def check_vector(x: Any, what: str) -> Vector:
     """x, if it is a vector.
 
@@ -399,9 +412,7 @@ def check_vector(x: Any, what: str) -> Vector:
 
 
 __all__ = [
-    "Node",
     "Output",
-    "apply",
     "bias",
     "conv",
     "dense",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import sizes
 from ..backprop import Gradient, backprop, check_average
 from ..ensembles import Number
 from ..errors import BadParameter
@@ -73,7 +74,7 @@ def trace(net: Callable[[Any], Any], shape: Sequence[int]) -> Traced:
     """
     if not callable(net):
         raise BadParameter(f"{net!r} is not a network", remedy="a function of one input that ends in rmtp.readout(h)")
-    x = Scalar(Input("x"), (), None, tuple(("", int(size)) for size in shape), "x")
+    x = Scalar(Input("x"), (), None, tuple(("", size) for size in sizes(shape, "shape")), "x")
     out = net(x)
     if isinstance(out, Vector):
         raise BadParameter(
@@ -97,7 +98,7 @@ def batch(x: Any, what: str = "X") -> np.ndarray:
         if np.iscomplexobj(x):
             raise TypeError
         array = np.asarray(x, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise BadParameter(
             f"{what} is not an array of numbers", remedy="inputs of one shape, stacked along axis 0"
         ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -93,8 +94,8 @@ def batch_norm(x: Vector, epsilon: Any = 1e-3) -> Vector:
     Parameters
     ----------
     x : Vector (width, \\*positions, batch)
-    epsilon : number > 0
-        Without it the gradient of a constant batch is infinite and the theorems do not apply.
+    epsilon : number >= 0
+        With 0 the gradient of a constant batch is infinite: there is the NNGP kernel, and no tangent kernel.
 
     Returns
     -------
@@ -105,13 +106,14 @@ def batch_norm(x: Vector, epsilon: Any = 1e-3) -> Vector:
     UnsupportedOperation
         If x is not a vector.
     BadParameter
-        If epsilon is not positive, or the batch has one row.
+        If epsilon is negative, the batch has one row, or the gradient is asked for with epsilon = 0.
 
     Notes
     -----
-    The function couples B Gaussians: kernels are computed pair by pair, by quadrature up to three dimensions and sampled with
-    a stated error beyond.
-    TP II (2006.14548), Appendix E.4 and footnote 17.
+    The function couples B Gaussians. Kernels are computed pair by pair; before a positively homogeneous function (ReLU) by one
+    integral for every batch that meets, whatever B (`rmtp.expect.radial`), before others by quadrature in up to three
+    dimensions, and sampled with a stated error beyond.
+    TP II (2006.14548), Appendix E.4, Equations 36-39 and footnote 17.
 
     Examples
     --------
@@ -124,17 +126,24 @@ def batch_norm(x: Vector, epsilon: Any = 1e-3) -> Vector:
     """
     x = check_vector(x, "batch_norm")
     _check_epsilon(epsilon)
-    if not isinstance(epsilon, Node) and epsilon == 0:
-        raise BadParameter(
-            "batch_norm with epsilon=0", remedy="epsilon > 0: the gradient is singular where a batch is constant"
-        )
     if not x.axes or x.axes[-1][1] < 2:
         raise BadParameter(f"batch_norm of shape {x.shape}", remedy="a batch of at least two rows as the last axis")
     axis = x.ndim - 1
     place = (slice(None),) * axis + (None,)
     centred = x - x.mean(axis=axis)[place]
     variance = (centred**2).mean(axis=axis)[place]
+    if not isinstance(epsilon, Node) and epsilon == 0:
+        return centred / apply(_FORWARD_ROOT, variance)
     return centred / np.sqrt(variance + epsilon)
+
+
+def _no_gradient() -> Any:
+    raise BadParameter(
+        "the gradient of batch_norm with epsilon=0", remedy="epsilon > 0: it is singular where a batch is constant"
+    )
+
+
+_FORWARD_ROOT = replace(SQRT, partials=_no_gradient, params=("forward",))
 
 
 def _check_epsilon(epsilon: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import function, reals
 from ..backprop import backprop
 from ..ensembles import Dim
 from ..errors import BadParameter, NotConverged
@@ -26,6 +27,9 @@ Phi = Callable[[Any], Any]
 
 _STEPS = 10_000
 _TOLERANCE = 1e-13
+_PART, _LIKE, _SMALL = 256, 10.0, 1e-3
+_UNBOUNDED, _LONG = 1e12, 1e4
+_SEARCH, _PATIENCE = 200, 60  # steps in all, and with extrapolation
 
 
 def length_map(phi: Phi, q: Any, weight_std: float = 1.0, bias_std: float = 0.0) -> np.ndarray:
@@ -54,7 +58,8 @@ def length_map(phi: Phi, q: Any, weight_std: float = 1.0, bias_std: float = 0.0)
     >>> rmtp.networks.length_map(rmtp.relu, [1.0, 2.0], 2**0.5).round(12)
     array([1., 2.])
     """
-    q = _variances(q)
+    q, phi = _variances(q), function(phi, "phi")
+    weight_std, bias_std = _stds(weight_std, "weight_std"), _stds(bias_std, "bias_std")
     z = Normal(Dim("n"))
     value = limit(np.mean(phi(parameter(np.sqrt(np.atleast_1d(q))) * z) ** 2)).value
     return np.asarray(weight_std**2 * np.asarray(value, dtype=float) + bias_std**2).reshape(np.shape(q))
@@ -162,7 +167,10 @@ def propagation(phi: Phi, weight_std: float, bias_std: float = 0.0, q: float = 1
     >>> p.phase, p.depth_c > 1
     ('chaotic', True)
     """
-    fixed = _fixed_point(lambda x: float(length_map(phi, x, weight_std, bias_std)), float(_variances(q)), "lengths")
+    start = np.array([float(_variances(q))])
+    fixed = float(fixed_lengths(phi, np.array([float(weight_std)]), np.array([float(bias_std)]), start)[0])
+    if fixed >= _UNBOUNDED:
+        raise NotConverged("the lengths have no finite fixed point", remedy="a smaller weight_std")
     slope = float(chi(phi, fixed, weight_std))
     if slope > 1 + 1e-12 and fixed > 0:
         limit_c = _fixed_point(
@@ -223,6 +231,8 @@ def edge_of_chaos(phi: Phi, q: Any) -> tuple[np.ndarray, np.ndarray]:
 def phase_diagram(phi: Phi, weight_std: Any, bias_std: Any, ax: Any = None) -> tuple[np.ndarray, Any]:
     """chi at the fixed length over a grid of (weight_std, bias_std), and its picture with the line chi = 1.
 
+    Where lengths pass 1e4, chi is that of 1e4.
+
     Returns
     -------
     (ndarray (bias_std, weight_std), Axes)
@@ -235,14 +245,9 @@ def phase_diagram(phi: Phi, weight_std: Any, bias_std: Any, ax: Any = None) -> t
     [[False, True]]
     """
     ws, bs = np.atleast_1d(np.asarray(weight_std, float)), np.atleast_1d(np.asarray(bias_std, float))
-    q = np.ones((len(bs), len(ws)))
-    for _ in progress(range(400), "fixed lengths"):
-        new = ws[None, :] ** 2 * length_map(phi, q.ravel()).reshape(q.shape) + bs[:, None] ** 2
-        done = np.all(np.abs(new - q) <= 1e-10 * np.maximum(new, 1e-30))
-        q = new
-        if done:
-            break
-    values = ws[None, :] ** 2 * chi(phi, q.ravel()).reshape(q.shape)
+    w, b = (x.ravel() for x in np.meshgrid(ws, bs))
+    q = fixed_lengths(phi, w, b, np.ones(w.shape), _LONG)
+    values = (w**2 * _sorted_parts(lambda part: chi(phi, part), q)).reshape(len(bs), len(ws))
     return values, phase_map(ws, bs, values, ax)
 
 
@@ -250,10 +255,71 @@ def phase_diagram(phi: Phi, weight_std: Any, bias_std: Any, ax: Any = None) -> t
 
 
 def _variances(q: Any) -> np.ndarray:
-    array = np.asarray(q, dtype=float)
-    if not np.all(np.isfinite(array)) or np.any(array < 0):
+    array = reals(q, "the variance", "finite variances >= 0")
+    if np.any(array < 0):
         raise BadParameter(f"the variance {q!r}", remedy="finite variances >= 0")
     return array
+
+
+def _stds(value: Any, what: str) -> Any:
+    array = reals(value, what, "a standard deviation >= 0")
+    if array.ndim or array < 0:
+        raise BadParameter(f"{what}={value!r}", remedy="a standard deviation >= 0")
+    return value
+
+
+def fixed_lengths(
+    phi: Phi, weight_std: np.ndarray, bias_std: np.ndarray, q: np.ndarray, bound: float = _UNBOUNDED
+) -> np.ndarray:
+    """The variances that preactivations tend to, starting from q; flat arrays, one entry per network.
+
+    Aitken's extrapolation, kept between the points seen below and above the fixed point. Lengths that pass the bound are given
+    as the bound.
+
+    Raises
+    ------
+    NotConverged
+        If some length does not settle.
+    """
+    x = np.array(q, dtype=float)
+    low, high = np.zeros(x.shape), np.full(x.shape, np.inf)
+    open_ = np.arange(x.size)
+    for step in progress(range(_SEARCH), "fixed lengths"):
+        w2, b2, now = weight_std[open_] ** 2, bias_std[open_] ** 2, x[open_]
+        first = _lengths(phi, now, w2, b2)
+        second = _lengths(phi, np.minimum(first, bound), w2, b2)
+        rising = first > now
+        beyond = rising & (now >= bound)
+        done = beyond | (np.abs(second - now) <= _TOLERANCE * np.maximum(1.0, second))
+        low[open_], high[open_] = np.where(rising, now, low[open_]), np.where(rising, high[open_], now)
+        below, above = low[open_], high[open_]
+        attracted = np.abs(second - first) < np.abs(first - now)
+        with np.errstate(all="ignore"):
+            aitken = now - (first - now) ** 2 / (second - 2 * first + now)
+        new = np.where(attracted & np.isfinite(aitken), aitken, np.where(rising, bound, second))
+        middle = np.where(np.isfinite(above), np.sqrt(np.maximum(below, 1e-9 * above)) * np.sqrt(above), bound)
+        new = np.where((new <= below) | (new >= above) | (step > _PATIENCE) & np.isfinite(above), middle, new)
+        x[open_] = np.where(done, np.where(beyond, bound, second), np.minimum(new, bound))
+        open_ = open_[~done]
+        if not len(open_):
+            return x
+    raise NotConverged(f"{len(open_)} lengths did not settle", remedy="another weight_std: they may circle")
+
+
+def _lengths(phi: Phi, q: np.ndarray, w2: np.ndarray, b2: np.ndarray) -> np.ndarray:
+    return w2 * _sorted_parts(lambda part: length_map(phi, part), q) + b2
+
+
+def _sorted_parts(f: Callable[[np.ndarray], np.ndarray], q: np.ndarray) -> np.ndarray:
+    """f of each entry, those of like size together: they need the same resolution."""
+    distinct, where = np.unique(q, return_inverse=True)
+    parts, start = [], 0
+    while start < len(distinct):
+        stop = int(np.searchsorted(distinct, max(_LIKE * distinct[start], _SMALL), side="right"))
+        stop = min(max(stop, start + 1), start + _PART)
+        parts.append(f(distinct[start:stop]))
+        start = stop
+    return np.asarray(np.concatenate(parts)[where])
 
 
 def _fixed_point(f: Callable[[float], float], x: float, what: str) -> float:

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy.stats
 from scipy.special import ndtr
 
+from ..amp.algorithms import gradient_descent, ista
+from ..amp.evolution import trace
+from ..amp.problems import bernoulli_gauss, linear_model
 from ..ensembles import Dim
-from ..language import IID, Gaussian, Normal, soft_threshold
-from ..laws import Mixture
+from ..language import Gaussian, Normal, soft_threshold
 from .figures import comparison, trajectory
 from .oracles import gauss, narayana_moment
 from .table import Claim, Derivation, Row, check
 
 RHO = float(ndtr(-1))  # the share of non-zero coordinates: a Gaussian beyond one standard deviation
-
-
-def sensing(ratio: Any, noise: Any, prior: Any) -> tuple[Any, Any, Any, Any]:
-    """y = A x0 + w with entries of A of variance 1/rows: (A, x0, w, y)."""
-    n, m = Dim("n"), Dim("m", ratio)
-    A = Gaussian(m, n, variance=1 / Fraction(ratio), name="A")
-    x0 = Normal(n, name="x0") if prior is None else IID(n, prior, name="x0")
-    w = Normal(m, cov=noise, name="w")
-    return A, x0, w, A @ x0 + w
-
-
-def bernoulli_gauss(share: Any) -> Any:
-    """Zero with probability 1 - share, else standard normal."""
-    return Mixture([0, scipy.stats.norm()], [1 - share, share])
 
 
 def soft_error(tau: float, threshold: float, share: float) -> float:
@@ -51,8 +40,10 @@ def soft_error(tau: float, threshold: float, share: float) -> float:
 
 def amp_rows() -> tuple[Row, ...]:
     alpha, steps = Fraction(7, 5), 4
-    A, x0, _, y = sensing(Fraction(1, 2), Fraction(1, 100), bernoulli_gauss(RHO))
-    z, x = y, 0
+    problem = linear_model(Fraction(1, 2), bernoulli_gauss(RHO), Fraction(1, 100))
+    A, x0, y = problem.matrix, problem.signal, problem.observed
+    z: Any = y
+    x: Any = 0
     tau2 = 0.01 + 2 * RHO
     claims: list[Claim] = []
     for t in range(1, steps + 1):
@@ -127,24 +118,22 @@ ISTA_REFERENCE = (
 
 
 def ista_rows() -> tuple[Row, ...]:
-    A, x0, _, y = sensing(Fraction(1, 2), Fraction(1, 100), bernoulli_gauss(Fraction(1, 10)))
-    size, penalty = Fraction(3, 10), Fraction(1, 20)
-    x, claims = 0, []
-    for t, (value, error) in enumerate(ISTA_REFERENCE, start=1):
-        x = soft_threshold(x + size * (A.T @ (y - A @ x)) if t > 1 else size * (A.T @ y), size * penalty)
-        claims.append(Claim(f"mse, step {t}", np.mean((x - x0) ** 2), value, analytic_error=error))
+    problem = linear_model(Fraction(1, 2), bernoulli_gauss(Fraction(1, 10)), Fraction(1, 100))
+    method = partial(ista, step=Fraction(3, 10), penalty=Fraction(1, 20))
+    errors = trace(method, problem, len(ISTA_REFERENCE), {}).averages["mse"]
+    claims = [
+        Claim(f"mse, step {t}", errors[t], value, analytic_error=error)
+        for t, (value, error) in enumerate(ISTA_REFERENCE, start=1)
+    ]
     return check(claims, widths=(500, 1000), trials=40)
 
 
 def descent_rows() -> tuple[Row, ...]:
     """Least squares by gradient descent: E over the Marchenko-Pastur law of squared polynomials, in rationals."""
     steps, size, noise, delta = 20, Fraction(1, 2), Fraction(1, 10), Fraction(2)
-    A, x0, _, y = sensing(delta, noise, None)
-    x: Any = 0
-    claims = []
-    for t in range(1, steps + 1):
-        x = x + size * (A.T @ (y - A @ x)) if t > 1 else size * (A.T @ y)
-        claims.append(Claim(f"mse, step {t}", np.mean((x - x0) ** 2), descent_error(t, size, noise, 1 / delta)))
+    problem = linear_model(delta, scipy.stats.norm(), noise)
+    errors = trace(partial(gradient_descent, step=size), problem, steps, {}).averages["mse"]
+    claims = [Claim(f"mse, step {t}", errors[t], descent_error(t, size, noise, 1 / delta)) for t in range(1, steps + 1)]
     return check(claims, exact=True)
 
 

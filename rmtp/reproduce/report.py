@@ -8,7 +8,8 @@ from html import escape
 from pathlib import Path
 
 from .. import plots
-from .table import ERRORS_ALLOWED, HEADER, Z_BOUND, Derivation, Row, cells, false_alarm_rate
+from ..comparison import ERRORS_ALLOWED, Z_BOUND, Row, false_alarm_rate
+from .table import HEADER, Derivation, cells
 
 _STYLE = """
 body { font: 16px/1.5 Georgia, serif; max-width: 1000px; margin: 2em auto; padding: 0 1em; color: #222; }

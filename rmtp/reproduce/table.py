@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
 
+from ..comparison import Row, aligned, engine_text, formula_text, sampled_text
 from ..limit import limit
-from ..results import Estimate, with_error
+from ..results import Estimate
 from ..sample import sample
 from ..verify import Verification
 
-Z_BOUND = 4.5  # per row; two-sided false-alarm rate 6.8e-6
-ERRORS_ALLOWED = 5  # |engine - analytic| in units of the stated error
 WIDTHS = (200, 400)
 TRIALS = 128
 
@@ -49,61 +46,6 @@ class Claim:
     analytic_error: float = 0.0
     naive: bool = False
     sampler: Callable[[int, np.random.Generator, int], np.ndarray] | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: what the engine, theory and finite matrices say about one quantity.
-
-    Attributes
-    ----------
-    quantity : str
-    engine : Estimate
-    analytic : Fraction or float
-    analytic_error : float
-    finite : Verification or None
-        Samples at two widths; their mean is extrapolated as limit + c/n. None if the quantity was not sampled.
-    """
-
-    quantity: str
-    engine: Estimate
-    analytic: Any
-    analytic_error: float = 0.0
-    finite: Verification | None = None
-
-    @property
-    def exact(self) -> bool:
-        """Engine and theory both rational: then only equality will do."""
-        return isinstance(self.engine.value, Fraction | int) and isinstance(self.analytic, Fraction | int)
-
-    @property
-    def agrees(self) -> bool:
-        """Engine against theory."""
-        if self.exact:
-            return bool(self.engine.value == self.analytic)
-        rounding = 1e-12 * max(1.0, abs(float(self.analytic)))
-        allowed = ERRORS_ALLOWED * float(np.hypot(float(self.engine.error), self.analytic_error)) + rounding
-        return abs(float(self.engine.value) - float(self.analytic)) <= allowed
-
-    @property
-    def sampled(self) -> float | None:
-        """The mean of the samples, its 1/n bias extrapolated away."""
-        return None if self.finite is None else self.finite.extrapolated[0]
-
-    @property
-    def se(self) -> float | None:
-        """The standard error of `sampled`."""
-        return None if self.finite is None else self.finite.extrapolated[1]
-
-    @property
-    def z(self) -> float | None:
-        """Engine against samples, as a Gaussian score."""
-        return None if self.finite is None else self.finite.score
-
-    @property
-    def passed(self) -> bool:
-        """Both comparisons."""
-        return self.agrees and (self.z is None or abs(self.z) < Z_BOUND)
 
 
 @dataclass(frozen=True)
@@ -196,33 +138,17 @@ HEADER = ("quantity", "engine", "method", "analytic", "sampled", "z", "")
 
 def cells(row: Row) -> tuple[str, ...]:
     """A row as the seven strings of `HEADER`."""
-    value = row.engine.value
-    shown = str(value) if isinstance(value, Fraction | int) else with_error(float(value), float(row.engine.error))
     return (
         row.quantity,
-        shown,
+        engine_text(row),
         row.engine.method,
-        _analytic(row),
-        "" if row.sampled is None or row.se is None else with_error(row.sampled, row.se),
+        formula_text(row),
+        sampled_text(row),
         "" if row.z is None else f"{row.z:+.1f}",
         "ok" if row.passed else "FAIL",
     )
 
 
-def _analytic(row: Row) -> str:
-    if isinstance(row.analytic, Fraction | int):
-        return str(row.analytic)
-    return with_error(float(row.analytic), row.analytic_error) if row.analytic_error else f"{float(row.analytic):.12g}"
-
-
 def table_text(rows: Sequence[Row]) -> str:
     """The rows as aligned columns."""
-    lines = [HEADER, *(cells(row) for row in rows)]
-    size = [max(len(line[k]) for line in lines) for k in range(len(HEADER))]
-    return "\n".join("  " + "  ".join(c.ljust(s) for c, s in zip(line, size)).rstrip() for line in lines)
-
-
-def false_alarm_rate(rows: Sequence[Row]) -> float:
-    """Probability that a correct table shows at least one sampled row beyond the bound."""
-    sampled = sum(row.z is not None for row in rows)
-    return float(-np.expm1(sampled * np.log1p(-2 * ndtr(-Z_BOUND))))
+    return aligned([HEADER, *(cells(row) for row in rows)])

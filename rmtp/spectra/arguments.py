@@ -6,14 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import order, shown
 from ..errors import BadParameter
 
 
 def real_points(x: Any) -> tuple[np.ndarray, tuple[int, ...]]:
     try:
-        array = np.asarray(x, dtype=float)
-    except (TypeError, ValueError):
-        raise BadParameter(f"{x!r} is not real", remedy="real numbers, or an array of them") from None
+        array = np.asarray(x)
+        if array.dtype.kind not in "biufO":
+            raise TypeError
+        array = array.astype(float)
+    except (TypeError, ValueError, OverflowError):
+        raise BadParameter(f"{shown(x)} is not real", remedy="real numbers, or an array of them") from None
     if np.isnan(array).any():
         raise BadParameter("nan among the points", remedy="real numbers")
     return array.ravel(), array.shape
@@ -24,6 +28,17 @@ def shaped(flat: np.ndarray, shape: tuple[int, ...]) -> Any:
 
 
 def moment_order(k: Any) -> int:
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 0:
-        raise BadParameter(f"the order {k!r}", remedy="an int >= 0")
-    return int(k)
+    return order(k)
+
+
+def complex_points(z: Any, what: str) -> np.ndarray:
+    try:
+        array = np.asarray(z)
+        if array.dtype.kind not in "biufcO":
+            raise TypeError
+        array = array.astype(complex)
+    except (TypeError, ValueError, OverflowError):
+        array = np.array(np.nan)
+    if not np.all(np.isfinite(array)):
+        raise BadParameter(f"{what} at {shown(z)}", remedy="finite complex numbers")
+    return array

@@ -162,7 +162,9 @@ def at_zero(axis: Axis) -> Zero:
     clear = np.flatnonzero(steps < 1e-11)
     last = int(clear[0]) + 1 if len(clear) else count
     mass = wynn(weight[: max(last, 6)])
-    mass = mass if mass > (MASS if own.finite else 1e-7) else 0.0
+    # where the walk ends early, what is extrapolated beyond the last step is a mass only if it outweighs that step
+    least = MASS if own.finite else max(1e-7, 10 * float(steps[max(last, 6) - 2]))
+    mass = mass if mass > least else 0.0
     rest = np.abs(g - mass / z)[: max(last, 6)]
     with np.errstate(all="ignore"):
         slopes = np.diff(np.log(rest)) / np.diff(np.log(h[: len(rest)]))

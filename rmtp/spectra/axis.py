@@ -11,6 +11,8 @@ import numpy as np
 from ..dyson.resolvent import Resolvent
 
 INSIDE = 3e-9  # -Im g / |g| from which a point counts as inside the support
+NEAR = 0.02  # of the spread: how near 0 a density shows that starts there beside an atom
+_HALF = 1e-8
 _ROUNDING = 1e-14
 _DIGITS = 1e-9  # the relative error of g from which a density counts as unknown
 
@@ -77,7 +79,14 @@ class Axis:
     def density(self, x: np.ndarray) -> np.ndarray:
         """-Im g / pi; nan where the branch could not be followed, or too few digits of g are left."""
         g, _, known, out = self.look(x)
-        return np.where(known & (out.error <= _DIGITS * np.abs(g)), -g.imag / np.pi, np.nan)
+        sure = known & (out.error <= _DIGITS * np.abs(g)) & ~self.drowned(x, g)
+        return np.where(sure, -g.imag / np.pi, np.nan)
+
+    def drowned(self, x: np.ndarray, g: np.ndarray) -> np.ndarray:
+        """Where the pole of an atom at 0 may hide a density that starts at 0, and leaves it less than half of its digits."""
+        if not self.resolvent.grounded:
+            return np.zeros(np.shape(x), dtype=bool)
+        return (-g.imag <= _HALF * np.abs(g)) & (np.abs(x) <= NEAR * self.resolvent.spread)
 
 
 def recognised(x: float, spread: float) -> float:

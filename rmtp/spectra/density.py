@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from scipy import interpolate, special
 
+from ..arguments import on_points
 from ..errors import NotConverged
 from .axis import Edge, Interval
 
@@ -147,7 +148,15 @@ def build(
             else:
                 qb = max(qb, _SMOOTH)
                 span = (0.0, 1 - float(special.betaincinv(qb, qa, small.reach / (b - a))))
-            done.append(_power_law(small, float(density(np.array([small.reach if right else -small.reach]))[0]), right))
+            rho = float(density(np.array([small.reach if right else -small.reach]))[0])
+            exponent = (i.left if right else i.right).exponent
+            most = 1.0 if exponent > 10 else 2 / (1 + exponent)
+            if not small.mass <= most * rho * small.reach:
+                raise NotConverged(
+                    f"the mass next to 0 is {small.mass:.3g}, more than the density there lets expect",
+                    remedy="stieltjes(z) off the real axis is still right; report the expression",
+                )
+            done.append(_power_law(small, rho, right))
         jobs.append((a, b, qa, qb, span, 0, 0))
     while jobs:
         made = _tried(jobs, density)
@@ -178,8 +187,9 @@ def build(
 
 
 def _strange(edge: Edge) -> bool:
-    """Edges at 0 that continuous coefficients make: hard with logarithms, or falling faster than any power."""
-    return edge.exponent < 0 or not np.isfinite(edge.exponent)
+    """Edges at 0 that continuous coefficients make: hard, or with the density of the coefficients, and with logarithms; or
+    falling faster than any power. Soft edges that happen to lie at 0 have none."""
+    return edge.exponent != 0.5
 
 
 def _power_law(small: Stub, rho: float, right: bool) -> Panel:
@@ -299,7 +309,7 @@ def integrate(p: Panel, f: Callable[[np.ndarray], Any], tol: float) -> Any:
     def on(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         u = (low + high)[:, None] / 2 + (high - low)[:, None] / 2 * t
         density = np.polynomial.legendre.legval(2 * u - 1, p.series) * w * (high - low)[:, None] / 2
-        values = np.asarray(f(p.place(u.ravel()))).reshape(u.shape)
+        values = on_points(f, p.place(u.ravel())).reshape(u.shape)
         return (values * density).sum(axis=1), np.abs(values * density).sum(axis=1)
 
     low, high = np.array([0.0]), np.array([1.0])

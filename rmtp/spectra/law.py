@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import function, on_points, sizes
 from ..dyson.coefficients import composite_rule
 from ..errors import BadParameter, NotConverged, UnsupportedOperation
-from ..sample import generator
+from ..sample import generator, positive
 from . import transforms
 from .arguments import moment_order, real_points, shaped
 from .axis import Atom, Edge, Interval
@@ -185,7 +186,10 @@ class Law:
 
     def rvs(self, size: Any = None, rng: Any = None) -> Any:
         """Independent draws from the limiting law (eigenvalues of a finite matrix repel: see `sample`)."""
-        return self.ppf(generator(rng).random(size))
+        shape = () if size is None else size if isinstance(size, int | np.integer) else sizes(size, "size")
+        if isinstance(shape, int | np.integer):
+            shape = (positive(shape, "size"),)
+        return self.ppf(generator(rng).random(shape))
 
     # -- integrals ----------------------------------------------------------------------------------
 
@@ -200,8 +204,9 @@ class Law:
         NotConverged
             If f is too singular for that.
         """
+        function(f, "f")
         _, atoms, panels = self._structure
-        total: Any = sum((a.mass * np.asarray(f(np.array([a.x])))[0] for a in atoms), 0.0)
+        total: Any = sum((a.mass * on_points(f, np.array([a.x]))[0] for a in atoms), 0.0)
         for p in panels:
             total = total + integrate(p, f, tol)
         return total.item() if isinstance(total, np.generic) else total

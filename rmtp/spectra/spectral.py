@@ -13,12 +13,12 @@ from ..dense import dense, is_symmetric
 from ..dyson.precision import digits
 from ..dyson.resolvent import Resolvent
 from ..dyson.system import DOUBLE
-from ..errors import BadParameter, NotConverged, OnSpectrum, UnsupportedOperation
+from ..errors import NotConverged, OnSpectrum, UnsupportedOperation
 from ..instructions import RandomMatrix
 from ..matrices import Expression
 from ..sample import positive
 from . import transforms
-from .arguments import moment_order
+from .arguments import complex_points, moment_order
 from .atoms import missing as missing_atoms
 from .axis import Atom, Axis, Edge, Interval
 from .density import Panel, Stub, build
@@ -99,7 +99,7 @@ class SpectralLaw(Law):
 
         def stub(i: Interval, right: bool) -> Stub:
             edge = i.left if right else i.right
-            reach = (_REACH if edge.exponent < 0 else _FADING) * (i.right.x - i.left.x)
+            reach = (_REACH if edge.exponent <= 0 else _FADING) * (i.right.x - i.left.x)
             t, w = np.polynomial.legendre.leggauss(32)
             z = reach * np.exp(1j * np.pi * (t + 1) / 2)
             g = self.resolvent.mean_of(self.resolvent.solve(z).g)
@@ -134,8 +134,9 @@ class SpectralLaw(Law):
     def _at_once(self, x: np.ndarray) -> np.ndarray:
         if not self.resolvent.system.program.uses:
             return np.full(x.shape, np.nan)
-        g, inside, known, out = Axis(self.resolvent).look(x)
-        sure = known & (out.error <= _SURE * np.abs(g))
+        axis = Axis(self.resolvent)
+        g, inside, known, out = axis.look(x)
+        sure = known & (out.error <= _SURE * np.abs(g)) & ~axis.drowned(x, g)
         return np.where(sure, np.where(inside, -g.imag / np.pi, 0.0), np.nan)
 
     def stieltjes(self, z: Any, dps: int | None = None) -> Any:
@@ -167,10 +168,8 @@ class SpectralLaw(Law):
         """
         if dps is not None:
             return digits(self.resolvent, z, dps, self._refuse_on_spectrum)
-        array = np.asarray(z, dtype=complex)
+        array = complex_points(z, "stieltjes")
         flat = array.ravel()
-        if not np.all(np.isfinite(flat)):
-            raise BadParameter(f"stieltjes: z = {z!r}", remedy="finite complex numbers")
         upper = np.where(flat.imag < 0, flat.conj(), flat)
         real = flat.imag == 0
         if real.any():

@@ -15,7 +15,7 @@ import numpy as np
 from ..dyson.resolvent import Resolvent
 from ..errors import NotConverged
 from .atoms import Zero, at_zero, in_gaps, located, measured
-from .axis import Atom, Axis, Edge, Interval, recognised
+from .axis import NEAR, Atom, Axis, Edge, Interval, recognised, wynn
 
 
 def find(resolvent: Resolvent, refine: int = 0) -> tuple[list[Interval], list[Atom]]:
@@ -36,17 +36,24 @@ def find(resolvent: Resolvent, refine: int = 0) -> tuple[list[Interval], list[At
         scale = abs(resolvent.mean) + resolvent.spread
         return [], measured(axis, [], located(axis, np.array([resolvent.mean]), np.array([scale])))
     x, g, inside = _grid(axis, refine)
-    touched = np.any(inside & (np.abs(x) <= 1e-6 * resolvent.spread))
+    hidden = resolvent.grounded and not any(_fades(b, resolvent.spread) for b in _brackets(x, inside))
+    touched = np.any(inside & (np.abs(x) <= (NEAR if hidden else 1e-6) * resolvent.spread))
     zero = at_zero(axis) if touched else Zero(0.0, 0.0)
     if zero.mass:
         axis = Axis(resolvent, zero.mass)
         inside = axis.inside(x, g)
+        if hidden and not zero.exponent:  # beside an atom a density that tends to 0 drowns before it ends
+            inside &= np.abs(x) > 1e-5 * resolvent.spread
     brackets = _brackets(x, inside)
     hard = [b for b in brackets if zero.exponent and min(map(abs, b)) <= 3e-9 * resolvent.spread]
     fading = [b for b in brackets if not resolvent.finite and b not in hard and _fades(b, resolvent.spread)]
     edges = [(Edge(0.0, _nice(zero.exponent)), b > a) for a, b in hard]
     edges += [(Edge(0.0, np.inf), b > a) for a, b in fading]
-    edges += _edges(axis, zero, [b for b in brackets if b not in hard and b not in fading])
+    grounded = [
+        b for b in brackets if hidden and zero.mass and b not in hard + fading and _touches(b, resolvent.spread)
+    ]
+    edges += [(Edge(0.0, _power_at_zero(axis, b)), b[1] > b[0]) for b in grounded]
+    edges += _edges(axis, zero, [b for b in brackets if b not in hard and b not in fading and b not in grounded])
     edges += _extremes(axis, zero, x, g, inside)
     edges.sort(key=lambda e: (e[0].x, e[1]))
     intervals = _paired(edges, resolvent)
@@ -60,6 +67,27 @@ def _fades(bracket: tuple[float, float], spread: float) -> bool:
     """Whether a density of continuous coefficients dies out towards 0 (tanh' of a Gaussian): there is no power."""
     outside, inside = map(abs, bracket)
     return outside <= 1e-6 * spread and inside <= 1e-4 * spread
+
+
+def _touches(bracket: tuple[float, float], spread: float) -> bool:
+    """Whether a density that tends to 0 at 0 may drown within this bracket beside an atom there."""
+    outside, inside = bracket
+    return abs(inside) <= NEAR * spread and (outside * inside <= 0 or abs(outside) < abs(inside))
+
+
+def _power_at_zero(axis: Axis, bracket: tuple[float, float]) -> float:
+    """The exponent of a density that starts at 0, from its slopes over octaves where it shows beside the atom."""
+    own = axis.resolvent
+    x = np.sign(bracket[1]) * own.spread * 2.0 ** -np.arange(5, 17)
+    x = x[np.abs(x) >= 2 * abs(bracket[1])]
+    rho = axis.density(x)
+    rho = rho[: int(np.argmin(rho > 0)) if not np.all(rho > 0) else None]
+    if len(rho) < 4:
+        raise NotConverged(
+            "the density next to the atom at 0 is too small to be seen", remedy="stieltjes(z) off the real axis"
+        )
+    slopes = -np.diff(np.log2(rho))
+    return _nice(wynn(slopes) if len(slopes) > 4 else float(slopes[-1]))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -155,7 +183,7 @@ def _edges(axis: Axis, zero: Zero, brackets: list[tuple[float, float]]) -> list[
 def _fold(axis: Axis, outside: float, inside: float) -> float | None:
     """Newton's method for F(u, x) = 0, J(u, x) v = 0, |v| = 1 over the reals, with derivatives by complex steps."""
     _, _, known, out = axis.look(np.array([inside]))
-    branch = axis.resolvent.branch(axis.resolvent.fine)
+    branch = axis.resolvent.rule_of(out, 0)
     if not known[0] or not branch.size:
         return None
     size = branch.size
@@ -289,7 +317,12 @@ def _fit(x: np.ndarray, rho: np.ndarray, edge: float, sign: float) -> tuple[floa
 
 
 def _nice(p: float) -> float:
-    """The fraction of smallest denominator that is within what a fitted slope is worth."""
+    """The fraction of smallest denominator that is within what a fitted slope is worth.
+
+    A slope near 0 is that of a logarithm: the density jumps there, as it does for a population with mass down to 0.
+    """
+    if abs(p) < 0.05:
+        return 0.0
     for denominator in range(1, 130):
         near = round(p * denominator) / denominator
         if abs(near - p) < 0.1 / (denominator + 1) ** 2 and near != 0:

@@ -19,6 +19,7 @@ from ..dyson.continuation import Branch
 from ..dyson.resolvent import Resolvent
 from ..ensembles import Number
 from ..errors import BadParameter, OnSpectrum, UnsupportedOperation
+from .arguments import complex_points
 
 _TERMS = 20  # of the series next to 0
 _TAIL = 1e-17  # what its last terms may amount to, relative to the standard deviation
@@ -137,12 +138,7 @@ def s_transform(resolvent: Resolvent, y: Any) -> Any:
 
 
 def _points(values: Any, what: str, resolvent: Resolvent) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        array = np.asarray(values, dtype=complex)
-    except (TypeError, ValueError):
-        raise BadParameter(f"{what}: {values!r}", remedy="complex numbers, or an array of them") from None
-    if not np.all(np.isfinite(array)):
-        raise BadParameter(f"{what}: {values!r}", remedy="finite complex numbers")
+    array = complex_points(values, what)
     if resolvent.unbounded:
         raise UnsupportedOperation(
             f"{what} of a law whose support is not compact",

@@ -1,0 +1,416 @@
+"""Limit models run: kernel recursions, particles, initial functions; finite networks in abc form beside them."""
+
+from __future__ import annotations
+
+from fractions import Fraction as F
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rmtp import plots
+from rmtp.errors import AxisError, BadParameter, DivergentExpectation, NoInfiniteWidth
+from rmtp.plotscalings import AREAS, LINES, plot_comparisons, plot_plane, plot_training
+from rmtp.training import ABC, classify, compare, draw_networks, finite_dynamics, limit_dynamics, measure, named
+from rmtp.training.abcnets import activation, loss_gradient
+
+X = np.array([[1.0, 0.2, -0.4], [-0.3, 0.8, 0.5], [0.6, -0.9, 0.1], [-0.7, -0.2, 1.1]])
+Y = np.array([1.0, -1.0, 1.0, -1.0])
+TEST = np.array([[0.4, 0.4, 0.4]])
+BOTH = np.vstack([X, TEST])
+CELLS = {
+    "MF": (-1, 1),
+    "NTK": ("-1/2", 0),
+    "sym-default": ("-1/2", "1/2"),
+    "MF-NTK": ("-3/4", "1/2"),
+    "NTK-sym": ("-1/2", "1/4"),
+    "sym-MF": ("-3/4", "3/4"),
+    "post-MF": ("-3/2", "3/2"),
+    "pre-sym": (0, 0),
+    "post-NTK": (-1, "1/2"),
+    "pre-NTK": (0, "-1/2"),
+    "barycenter": ("-2/3", "1/2"),
+    "post-MF-NTK": (-1, "3/4"),
+    "pre-NTK-sym": (0, "-1/4"),
+}
+
+
+def logistic(f):
+    return -Y / (1 + np.exp(Y * f))
+
+
+def sign(f):
+    return np.where(Y * f < 0, -Y, 0.0)
+
+
+# ---------------------------------------------------------------------------------------------
+# networks
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("phi", ["tanh", "relu", "quadratic", "erf"])
+def test_a_step_is_the_gradient_of_the_loss(depth, phi):
+    """Against differences of the loss along random directions of every layer; each layer moves by its own rate."""
+    rng = np.random.default_rng(depth)
+    scaling = ABC((F(-1, 4), *(F(1, 3),) * (depth - 1), F(1, 2)), (F(1, 4), *(F(1, 6),) * (depth - 1), F(0)), F(1, 5))
+    nets = draw_networks(scaling, 12, 3, 2, rng, phi=phi, sigma=0.2, reference=3.0)
+    assert not np.any(np.abs(np.concatenate([h.ravel() for h in nets.preactivations(X)])) < 1e-4)  # kinks are far
+    g = loss_gradient("logistic", nets.outputs(X), Y)
+    moved = nets.step(X, g, 0.7)
+    factor = 0.7 * 4 ** (-1 / 5)
+
+    def loss(weights):
+        changed = type(nets)(nets.scaling, nets.width, tuple(weights), nets.phi, nets.sigma, nets.reference)
+        return np.mean(np.logaddexp(0, -Y * changed.outputs(X)), axis=1)
+
+    for layer, (new, old) in enumerate(zip(moved.weights, nets.weights, strict=True)):
+        direction = rng.standard_normal(old.shape)
+        eps = 1e-5
+        up, down = list(nets.weights), list(nets.weights)
+        up[layer], down[layer] = old + eps * direction, old - eps * direction
+        expected = -factor * (loss(up) - loss(down)) / (2 * eps)
+        found = np.sum((new - old) * direction, axis=tuple(range(1, old.ndim)))
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_the_tangent_kernel_is_the_first_order_of_a_step():
+    nets = draw_networks(named("mup", 2), 30, 3, 4, 0)
+    g, small = loss_gradient("logistic", nets.outputs(X), Y), 1e-6
+    moved = (nets.step(X, g, small).outputs(X) - nets.outputs(X)) / small
+    expected = -np.einsum("dpq,dq->dp", nets.tangent_kernel(X), g) / len(X)
+    np.testing.assert_allclose(moved, expected, rtol=1e-4, atol=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 3), st.fractions(-1, 1, max_denominator=4))
+def test_equivalent_parametrisations_train_alike(depth, theta):
+    one = named("mup", depth)
+    nets = [draw_networks(s, 20, 3, 2, 5) for s in (one, one.shifted(theta))]
+    for _ in range(3):
+        nets = [net.step(X, loss_gradient("logistic", net.outputs(X), Y), 0.5) for net in nets]
+    np.testing.assert_allclose(nets[0].outputs(X), nets[1].outputs(X), rtol=1e-9, atol=1e-12)
+
+
+def test_derivatives_of_any_function():
+    h = np.linspace(-2, 2, 7).reshape(7, 1) + 0.05
+    np.testing.assert_allclose(activation("tanh").slope(h), 1 / np.cosh(h) ** 2)
+    np.testing.assert_allclose(activation(lambda z: z * np.sin(z)).slope(h), np.sin(h) + h * np.cos(h))
+    np.testing.assert_array_equal(activation("linear").slope(h), np.ones_like(h))
+    np.testing.assert_array_equal(activation("relu").slope(h), (h > 0) * 1.0)
+
+
+# ---------------------------------------------------------------------------------------------
+# kernel models: independent recursions with kernels in closed form
+
+
+def erf_kernels():
+    """E phi phi' and Theta of erf with weights of unit variance, in closed form (Williams 1997)."""
+    gram = BOTH @ BOTH.T
+    norm = np.outer(1 + 2 * np.diag(gram), 1 + 2 * np.diag(gram))
+    k = 2 / np.pi * np.arcsin(2 * gram / np.sqrt(norm))
+    return k, k + gram * 4 / np.pi / np.sqrt(norm - 4 * gram**2)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "later", "keeps"),
+    [
+        ("NTK", logistic, logistic, True),
+        ("MF-NTK", lambda f: -Y / 2, logistic, False),
+        ("NTK-sym", logistic, sign, False),
+        ("post-NTK", lambda f: -Y / 2, lambda f: -Y / 2, True),
+        ("pre-NTK", sign, sign, True),
+        ("barycenter", lambda f: -Y / 2, sign, False),
+        ("post-MF-NTK", lambda f: -Y / 2, lambda f: -Y / 2, False),
+        ("pre-NTK-sym", sign, sign, False),
+    ],
+)
+def test_kernel_models_against_their_published_recursion(name, first, later, keeps):
+    """The gradients of Golikov's table, written out here, with a kernel in closed form."""
+    g0 = np.random.default_rng(1).standard_normal((3, 5))
+    found = limit_dynamics(
+        CELLS[name], X, Y, TEST, phi="erf", steps=6, learning_rate=0.7, sigma=0.8, reference=5.0, initial=g0
+    )
+    _, theta = erf_kernels()
+    for draw in range(found.outputs.shape[1]):
+        f = g0[draw].copy() if keeps else np.zeros(5)
+        start = g0[draw][:4]
+        for k in range(7):
+            np.testing.assert_allclose(found.outputs[k, draw], f, rtol=1e-7, atol=1e-9)
+            g = first(start) if k == 0 else later(f[:4])
+            f = f - 0.7 * 0.8**2 * 5 * theta[:, :4] @ g / 4
+    assert np.all(found.error == 0)
+
+
+def test_two_hidden_layers_with_a_fixed_kernel():
+    """The NTK recursion of erf in closed form; every layer's rate is that of the reference width."""
+    g0 = np.random.default_rng(1).standard_normal((2, 5))
+    found = limit_dynamics(
+        named("ntk", 2), X, Y, TEST, phi="erf", steps=4, learning_rate=0.7, sigma=0.8, reference=3.0, initial=g0
+    )
+    k1, t1 = erf_kernels()
+    norm = np.outer(1 + 2 * np.diag(k1), 1 + 2 * np.diag(k1))
+    theta = 2 / np.pi * np.arcsin(2 * k1 / np.sqrt(norm)) + t1 * 4 / np.pi / np.sqrt(norm - 4 * k1**2)
+    for draw, f in enumerate(g0):
+        for k in range(5):
+            np.testing.assert_allclose(found.outputs[k, draw], f, rtol=1e-7, atol=1e-9)
+            f = f - 0.7 * 0.64 * 3 * theta[:, :4] @ logistic(f[:4]) / 4  # noqa: PLW2901
+
+
+@pytest.mark.parametrize("scaling", [named("ntk", 2), named("ntk", 3).shifted("1/4")])
+def test_deeper_networks_tend_to_their_kernel_regime(scaling):
+    found = compare(scaling, X, Y, TEST, widths=(32, 512), draws=12, steps=4, reference=2.0)
+    assert found.name == "NTK"
+    assert found.deviation[1] < found.deviation[0] / 2
+
+
+def test_the_initial_function_is_the_nngp():
+    """4000 draws: each entry of the covariance within 4.5 standard errors; 15 entries, false-alarm rate 1e-4."""
+    g0 = limit_dynamics("ntk", X, Y, TEST, phi="erf", steps=1, sigma=0.5, reference=3.0, draws=4000, rng=2).initial
+    k = 0.75 * erf_kernels()[0]
+    error = np.sqrt((np.outer(np.diag(k), np.diag(k)) + k**2) / len(g0))
+    assert np.all(np.abs(g0.T @ g0 / len(g0) - k) < 4.5 * error)
+
+
+# ---------------------------------------------------------------------------------------------
+# particle models
+
+
+def linear_particles(first, later, steps, rate, sigma, reference, shift=0.0):
+    """phi(h) = h: (a, w) is a linear image of its Gaussian start, so F is a quadratic form, without particles."""
+    state, out = np.eye(4), []
+    for k in range(steps + 1):
+        f = sigma * reference * BOTH @ (state @ state.T)[0, 1:]
+        out.append(f + shift)
+        c = rate * sigma * X.T @ (first if k == 0 else later)((f + shift)[:4]) / len(X)
+        state = (np.eye(4) - np.block([[np.zeros((1, 1)), c[None]], [c[:, None], np.zeros((3, 3))]])) @ state
+    return np.array(out)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "later"),
+    [("MF", lambda f: -Y / 2, logistic), ("post-MF", lambda f: -Y / 2, lambda f: -Y / 2)],
+)
+def test_particles_of_a_linear_network_against_its_quadratic_form(name, first, later):
+    """z-scores of 5 x 5 values with Student's t of 31 degrees: false-alarm rate about 25 * 3e-5."""
+    found = limit_dynamics(
+        CELLS[name], X, Y, TEST, phi="linear", steps=4, learning_rate=0.5, sigma=0.9, reference=2.0,
+        particles=1000, replicates=32, rng=3,
+    )  # fmt: skip
+    known = linear_particles(first, later, 4, 0.5, 0.9, 2.0)
+    assert np.all(np.abs(found.outputs[0]) < 1e-12)
+    assert np.all(np.abs(found.outputs[1:, 0] - known[1:]) < 5 * found.error[1:, 0])
+    assert np.all(found.error[1:] < 0.05)
+
+
+@pytest.mark.parametrize("name", ["sym-default", "IC-MF"])
+def test_particles_that_start_from_an_initial_function(name):
+    g0 = np.random.default_rng(4).standard_normal((2, 5))
+    scaling = "ic-mf" if name == "IC-MF" else CELLS[name]
+    found = limit_dynamics(
+        scaling, X, Y, TEST, phi="linear", steps=3, learning_rate=0.5, initial=g0, particles=2000, replicates=32, rng=5
+    )
+    for draw in range(2):
+        start, corrected = g0[draw], name == "IC-MF"
+        known = linear_particles(
+            lambda f, s=start: logistic(s[:4]),
+            logistic if corrected else sign,
+            3, 0.5, 1.0, 1.0, start if corrected else 0.0,
+        )  # fmt: skip
+        gap = np.abs(found.outputs[:, draw] - known)
+        assert np.all(gap < 5 * found.error[:, draw] + 1e-12)
+
+
+def test_the_stated_error_is_that_of_monte_carlo():
+    """Sixteen times the particles, a quarter of the error (its own spread is 1/sqrt(2 * 31))."""
+    small, large = (
+        limit_dynamics("mf", X, Y, steps=3, particles=p, replicates=32, rng=6).error[1:].mean() for p in (256, 4096)
+    )
+    assert 2.6 < small / large < 6
+
+
+# ---------------------------------------------------------------------------------------------
+# finite networks tend to the limit
+
+
+def test_at_the_reference_width_all_scalings_are_one_network():
+    """Powers of d / d* are 1 there: the models differ in what they take for large."""
+    runs = [
+        finite_dynamics(s, X, Y, TEST, width=32, reference=32.0, sigma=0.3, steps=4, draws=3, rng=1).outputs
+        for s in (*CELLS.values(), "ic-mf")
+    ]
+    for other in runs[1:]:
+        np.testing.assert_allclose(other, runs[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["MF", "NTK"])
+def test_networks_tend_to_their_limit(name):
+    found = compare(CELLS[name], X, Y, TEST, widths=(64, 4096), draws=12, steps=5, particles=8192)
+    assert found.deviation[1] < found.deviation[0] / 3
+    assert not found.report.notes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*CELLS, "IC-MF"])
+def test_deviations_shrink_with_the_width(name):
+    """Over a factor of 256 in width: by 4 where corrections are n^-1/2, and visibly where they are slow, which is said.
+
+    The median, because a gradient that is a sign jumps.
+    """
+    scaling = "ic-mf" if name == "IC-MF" else CELLS[name]
+    found = compare(scaling, X, Y, TEST, widths=(64, 16384), draws=24, steps=4, particles=8192, replicates=4)
+    slow = bool(found.report.notes)
+    assert slow == (found.report.rate <= F(1, 4))
+    assert found.median[1] < found.median[0] / (1.3 if slow else 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CELLS)
+def test_measured_slopes_within_a_twentieth(name):
+    """f_0, kernel and update; standard errors are below 0.0125, so 0.05 is beyond four of them."""
+    found = measure(CELLS[name], X, Y, widths=(128, 1024, 8192), draws=400)
+    for quantity in ("f_0", "kernel", "update"):
+        slope, error = found.slope(quantity)
+        assert error < 0.0125
+        assert abs(slope - float(found.predicted(quantity))) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("scaling", "depth"),
+    [
+        (CELLS["MF"], 1),
+        (CELLS["NTK"], 1),
+        (CELLS["barycenter"], 1),
+        ("mup", 2),
+        ("ntk", 2),
+        ("standard", 2),
+        (ABC((0, "1/2", "1/2"), (0, 0, 0), "-1/4"), 2),
+        (ABC(("-1/4", "1/4", "1/2"), ("1/4", "1/4", "1/4"), 0), 2),  # r = 1/4, stable
+        (ABC((0, "1/2", "1/2"), (0, 0, 0), "1/2"), 2),  # r = 1, stagnates
+    ],
+)
+def test_measured_slopes_of_any_depth(scaling, depth):
+    """Within 4.5 standard errors and the corrections of small widths, 0.06."""
+    widths = (512, 2048, 8192) if depth == 1 else (64, 128, 256)
+    found = measure(scaling, X, Y, depth=depth, widths=widths, draws=50)
+    for quantity in ("f_0", "kernel", "update", "features"):
+        slope, error = found.slope(quantity)
+        assert abs(slope - float(found.predicted(quantity))) < 4.5 * error + 0.06, quantity
+
+
+def test_what_is_printed():
+    text = str(measure("mup", X, Y, depth=2, widths=(32, 64), draws=5))
+    assert "features" in text
+    assert "-1/2" in text
+    assert repr(limit_dynamics("mf", X, Y, steps=2)) == "<Dynamics of MF, limit: 2 steps, 1 draws, 4 points>"
+    assert "slope" in str(compare("ntk", X, Y, widths=(16, 32), draws=3, steps=2))
+
+
+def test_why_deep_mean_field_stands_still():
+    """The claims of the explanation: h^l ~ n^(-(l-1)/2); a layer's features and gradients overlap by n^(-1/2) only."""
+    sizes, overlaps, widths = [], [], (50, 100, 200, 400)
+    for n in widths:
+        nets = draw_networks(named("mean field", 3), n, 3, 40, n)
+        hidden = nets.preactivations(X)
+        sizes.append([np.sqrt(np.mean(h**2)) for h in hidden])
+        gradients = nets._backward(hidden, np.ones((40, 4)))
+        x, dh = np.tanh(hidden[1]), gradients[1]
+        cosines = np.sum(x * dh, axis=1) / np.sqrt(np.sum(x**2, axis=1) * np.sum(dh**2, axis=1))
+        overlaps.append(np.sqrt(np.mean(cosines**2)))
+    slopes = np.polyfit(np.log(widths), np.log(sizes), 1)[0]
+    assert [float(e) for e in classify("mean field", depth=3).exponents.hidden] == [0, -0.5, -1]
+    np.testing.assert_allclose(slopes, [0, -0.5, -1], atol=0.08)
+    assert abs(np.polyfit(np.log(widths), np.log(overlaps), 1)[0] + 0.5) < 0.08
+
+
+def test_figures():
+    with plots.style():
+        ax = plot_plane(plots.figure(10, 8)[1])
+        assert {text.get_text() for text in ax.texts} >= set(CELLS)
+        found = [compare(CELLS[name], X, Y, widths=(16, 64), draws=4, steps=2) for name in ("MF", "barycenter")]
+        labels = plot_comparisons(found, plots.figure()[1]).get_legend_handles_labels()[1]
+        assert "too slow to be seen" in labels[1]
+        assert "slow" not in labels[0]
+        ax = measure("mf", X, Y, widths=(16, 32), draws=4).plot(plots.figure()[1])
+        assert len(ax.get_legend_handles_labels()[1]) == 6
+        limits = {"barycenter": limit_dynamics(CELLS["barycenter"], X, Y, steps=2)}
+        ax = plot_training(limits, {}, 0, plots.figure()[1])
+        assert "too slow" in ax.get_legend_handles_labels()[1][0]
+
+
+def test_names_of_the_map_stand_on_their_cells():
+    found = {name: classify(tuple(place[0])).model.name for name, place in LINES.items()}
+    found |= {name: classify(place).model.name for name, place in AREAS.items()}
+    assert found == {name: name for name in CELLS}
+
+
+# ---------------------------------------------------------------------------------------------
+# refusals
+
+
+def test_no_limit_outside_the_band():
+    with pytest.raises(NoInfiniteWidth, match="features grow"):
+        limit_dynamics((1, 1), X, Y)
+    with pytest.raises(NoInfiniteWidth, match="features grow"):
+        measure((1, 1), X, Y)
+    with pytest.raises(NoInfiniteWidth, match="vanish"):
+        measure("mean field", X, Y, depth=3)
+    with pytest.raises(NoInfiniteWidth, match="stagnates"):
+        finite_dynamics((-1, -1), X, Y, width=10)
+
+
+def test_labels_and_shapes():
+    with pytest.raises(BadParameter, match="-1 and 1"):
+        limit_dynamics("mf", X, [0, 1, 0, 1])
+    with pytest.raises(AxisError, match="one target per input"):
+        limit_dynamics("mf", X, [1, -1])
+    with pytest.raises(AxisError, match="points of one length"):
+        limit_dynamics("mf", X, Y, [[1.0]])
+    with pytest.raises(AxisError, match="initial"):
+        limit_dynamics("ntk", X, Y, initial=np.zeros((2, 3)))
+    with pytest.raises(AxisError, match="points, d"):
+        limit_dynamics("mf", [1.0, 2.0], [1, -1])
+    with pytest.raises(BadParameter, match="not finite"):
+        measure("mf", [[np.nan], [1.0]], [1, -1])
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"particles": 101}, "even"),
+        ({"replicates": 1}, "two replicates"),
+        ({"steps": 0}, "steps"),
+        ({"learning_rate": -1.0}, "learning_rate"),
+        ({"sigma": np.inf}, "sigma"),
+        ({"phi": "sinus"}, "activation"),
+    ],
+)
+def test_options(options, match):
+    with pytest.raises(BadParameter, match=match):
+        limit_dynamics("mf", X, Y, **options)
+
+
+@pytest.mark.filterwarnings("error")
+def test_never_a_number_that_is_none():
+    huge = {"phi": "quadratic", "learning_rate": 1e30, "steps": 12}
+    with pytest.raises(DivergentExpectation, match="overflow at step"):
+        finite_dynamics("mf", X, Y, width=20, **huge)
+    with pytest.raises(DivergentExpectation, match="overflow at step"):
+        limit_dynamics("mf", X, Y, **huge)
+    with pytest.raises(BadParameter, match="has no slope"):
+        measure("mf", 0 * X, Y, widths=(8, 16), draws=3).slope("update")
+    with pytest.raises(BadParameter, match="stays at zero"):
+        compare("mf", 0 * X, Y, widths=(8, 16), draws=3)
+    for call in (measure, compare):
+        with pytest.raises(BadParameter, match="at least 2"):
+            call("mf", X, Y, draws=1)
+
+
+def test_what_has_no_dynamics_here():
+    with pytest.raises(BadParameter, match="features that move in 2"):
+        limit_dynamics(named("mup", 2), X, Y)
+    for depth in (1, 2):
+        with pytest.raises(BadParameter, match="different rates"):
+            limit_dynamics(named("standard", depth), X, Y)
+    with pytest.raises(BadParameter, match="which it trains"):
+        measure("ic-mf", X, Y)
