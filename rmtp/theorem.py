@@ -55,8 +55,8 @@ from .laws import Atom, GaussianLaw
 from .nonlinearity import Nonlinearity
 from .normal import Atoms, Draw, Form, Func, Hat, Initial, add, constant, is_zero, scale, times
 from .program import Program
-from .quantity import is_symbolic
 from .progress import progress
+from .quantity import is_symbolic
 from .results import Estimate, centre_and_spread, conclude
 from .ring import as_number, converter, precision
 from .uses import Uses
