@@ -8,6 +8,10 @@ from .backprop import Gradient, backprop
 from .claims import Check, check
 from .eigenlaws import FreeCumulants, Moments, RTransform
 from .ensembles import Dim
+from .equations.api import derive
+from .equations.iterations import Recursion, derive_recursion
+from .equations.kernels import derive_kernel
+from .equations.system import Equations
 from .handles import Scalar, Vector, parameter
 from .kernels.api import Kernel, kernel_function, nngp, nngp_ntk, ntk
 from .kernels.gia import gia_check
@@ -37,6 +41,7 @@ from .matrices import Matrix, block, diag, eye, inv, outer
 from .matrixlaws import BiInvariant, Haar, Invariant, Wishart
 from .networks.layers import Output, readout
 from .program import Program, width_classes
+from .quantity import symbol
 from .results import Estimate
 from .sample import sample
 from .solving import solve
@@ -55,6 +60,7 @@ __all__ = [
     "Check",
     "Dim",
     "Discrete",
+    "Equations",
     "Estimate",
     "FreeCumulants",
     "Gaussian",
@@ -70,6 +76,7 @@ __all__ = [
     "Output",
     "Program",
     "RTransform",
+    "Recursion",
     "Scalar",
     "Study",
     "Trajectory",
@@ -83,6 +90,9 @@ __all__ = [
     "check",
     "compare",
     "constant",
+    "derive",
+    "derive_kernel",
+    "derive_recursion",
     "diag",
     "elementwise",
     "elu",
@@ -121,6 +131,7 @@ __all__ = [
     "state_evolution",
     "sweep",
     "swish",
+    "symbol",
     "training",
     "verify",
     "width_classes",

@@ -16,6 +16,7 @@ import numpy as np
 
 from .ensembles import Number
 from .normal import Form, Mono, add, is_zero
+from .quantity import Quantity
 
 NEGLIGIBLE = 1e-12  # what reduction leaves of a monomial, relative to what met there, when only rounding is left
 
@@ -63,7 +64,14 @@ class Echelon:
 
 
 def _size(c: Number) -> float:
+    if isinstance(c, Quantity):
+        return 1.0
     return float(np.max(np.abs(np.asarray(c, dtype=float))))
+
+
+def _least(c: Number) -> float:
+    """The smallest size over a sweep. A symbol is no pivot while there is a number: elements stay polynomials."""
+    return 1e-300 if isinstance(c, Quantity) else float(np.min(np.abs(np.asarray(c, dtype=float))))
 
 
 def _negligible(c: Number, peak: float) -> bool:
@@ -77,7 +85,7 @@ def _normalised(rest: Form) -> list[tuple[Mono, Form, Number]]:
     """
     if not rest.terms:
         return []
-    smallest = {m: float(np.min(np.abs(np.asarray(c, dtype=float)))) for m, c in rest.terms.items()}
+    smallest = {m: _least(c) for m, c in rest.terms.items()}
     pivot = max(smallest, key=lambda m: smallest[m])
     if smallest[pivot] == 0.0:
         return [(m, Form({m: 1}), c) for m, c in rest.terms.items()]

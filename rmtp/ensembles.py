@@ -16,6 +16,7 @@ import numpy as np
 
 from .arguments import reals, shown
 from .errors import BadParameter
+from .quantity import Quantity, given
 
 Number = Any  # int, Fraction, float, mpf or an array of them: the engine is generic over the ring
 
@@ -54,8 +55,11 @@ class Dim:
     ratio: Number = 1
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "ratio", given(self.ratio))
         remedy = "give a name (str) and a ratio that is a positive finite number"
-        if not isinstance(self.name, str) or not np.all(reals(self.ratio, "ratio", remedy) > 0):
+        if not isinstance(self.name, str) or not (
+            isinstance(self.ratio, Quantity) or np.all(reals(self.ratio, "ratio", remedy) > 0)
+        ):
             raise BadParameter(f"Dim({self.name!r}, ratio={self.ratio!r}) is not a width", remedy=remedy)
         if isinstance(self.ratio, list | tuple):
             object.__setattr__(self, "ratio", np.asarray(self.ratio))
@@ -184,15 +188,17 @@ def draw_haar(rng: np.random.Generator, rows: int, cols: int, variance: float, e
 
 def variance_of(std: Number, variance: Number | None, what: str) -> Number:
     """s^2 from ``std=`` or ``variance=``; the latter keeps rationals such as 6/5 exact."""
-    given = std if variance is None else variance
+    value = given(std if variance is None else variance)
     if variance is not None and not (isinstance(std, int) and std == 1):
         raise BadParameter(f"{what}: std={std!r} and variance={variance!r} are both given", remedy="give one of them")
+    if isinstance(value, Quantity):
+        return value * value if variance is None else value
     name = f"{what}: {'std' if variance is None else 'variance'}"
     remedy = "a finite number >= 0, or an array of them for a sweep"
-    if np.any(reals(given, name, remedy) < 0):
-        raise BadParameter(f"{name}={given!r}", remedy=remedy)
-    if isinstance(given, int | Fraction):
-        given = Fraction(given)
-    elif isinstance(given, list | tuple | np.ndarray):
-        given = np.asarray(given)
-    return given * given if variance is None else given
+    if np.any(reals(value, name, remedy) < 0):
+        raise BadParameter(f"{name}={value!r}", remedy=remedy)
+    if isinstance(value, int | Fraction):
+        value = Fraction(value)
+    elif isinstance(value, list | tuple | np.ndarray):
+        value = np.asarray(value)
+    return value * value if variance is None else value

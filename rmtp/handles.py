@@ -30,6 +30,7 @@ from .instructions import (
 )
 from .nonlinearity import Nonlinearity
 from .printing import handle_text
+from .quantity import Quantity, given, is_symbolic
 from .shapes import Axes, broadcast, indexed
 
 _LOGICAL = ("add", "subtract", "multiply")  # what &, |, ^ and ~ are made of
@@ -48,6 +49,7 @@ class Node(np.lib.mixins.NDArrayOperatorsMixin):
 
     __slots__ = ("args", "axes", "dim", "name", "op")
     __array_priority__ = 1000
+    _op_priority = 1000.0  # by which sympy lets ``symbol * vector`` be ours
 
     def __init__(
         self, op: Instruction, args: tuple[Node, ...] = (), dim: Dim | None = None, axes: Axes = (), name: str = ""
@@ -158,13 +160,14 @@ class Scalar(Node):
 
 def number_like(value: Any) -> bool:
     """A number, or an array of numbers, that may stand in a program."""
-    return isinstance(value, int | float | Fraction | np.number | np.ndarray | list | tuple | np.bool_)
+    return isinstance(value, int | float | Fraction | Quantity | np.number | np.ndarray | list | tuple | np.bool_)
 
 
 def as_node(value: Any) -> Node:
     """A handle as it is; a number or an array as a `Parameter`."""
     if isinstance(value, Node):
         return value
+    value = given(value)
     if hasattr(value, "applied"):
         raise UnsupportedOperation(
             f"a coordinatewise function of the matrix {value!r}", remedy="act on vectors: np.tanh(W @ x)"
@@ -182,7 +185,10 @@ def as_node(value: Any) -> Node:
 
 
 def plain(value: Any) -> Number:
-    """A Python number: integers as Fractions, NumPy scalars unpacked."""
+    """A Python number: integers as Fractions, NumPy scalars unpacked, symbols as they are."""
+    value = given(value)
+    if is_symbolic(value) and not np.ndim(value):
+        return value
     if _check_finite(value).ndim:
         raise BadParameter(f"{value!r} where one number belongs", remedy="give one number")
     if isinstance(value, np.generic | np.ndarray):
@@ -193,6 +199,8 @@ def plain(value: Any) -> Number:
 
 
 def _check_finite(value: Any) -> np.ndarray:
+    if is_symbolic(value):
+        return np.asarray(value)
     return reals(value, "a number of the program", "give finite real numbers")
 
 
@@ -216,6 +224,7 @@ def parameter(value: Any) -> Scalar:
     >>> rmtp.limit(np.mean((rmtp.parameter([1, 2, 3]) * x) ** 2)).value
     array([1., 4., 9.])
     """
+    value = given(value)
     if not _check_finite(value).ndim:
         return Scalar(Parameter(plain(value)))
     return Scalar(Parameter(np.asarray(value), swept=True))
@@ -266,6 +275,7 @@ def _scalar(x: Any) -> bool:
 
 def divide(a: Any, b: Any) -> Any:
     """a / b; division by a scalar is linear, by a vector it is multiplication by the reciprocal."""
+    b = given(b)
     if not isinstance(b, Node) and number_like(b) and np.any(_check_finite(b) == 0):
         raise BadParameter(f"division of {a!r} by {b!r}", remedy="divide by something that is not zero")
     return apply(DIVIDE, a, b) if _scalar(b) else apply(MULTIPLY, a, apply(nl.RECIPROCAL, b))

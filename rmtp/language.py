@@ -17,6 +17,7 @@ from .laws import as_law
 from .matrices import Matrix
 from .nonlinearity import Nonlinearity, user
 from .program import Program, lower
+from .quantity import is_symbolic
 from .special import expit, ndtr
 
 _PSD_TOLERANCE = 1e-10
@@ -84,6 +85,10 @@ def Normal(dim: Dim, mean: Any = 0, cov: Any = 1, *, axis: str | None = None, na
             remedy="k means and a k x k covariance",
         )
     exact = tuple(tuple(plain(c) for c in row) for row in rows)
+    if any(map(is_symbolic, exact)):
+        if any(exact[i][j] != exact[j][i] for i in range(k) for j in range(i)):
+            raise NotPSD(f"the covariance {exact} is not symmetric", remedy="give a symmetric matrix")
+        return _normal_group(dim, means, exact, axis, name, single)
     matrix = np.array(exact, dtype=float)
     if not np.allclose(matrix, matrix.T, rtol=1e-12, atol=0):
         raise NotPSD(f"the covariance {matrix.tolist()} is not symmetric", remedy="give a symmetric matrix")
@@ -93,6 +98,11 @@ def Normal(dim: Dim, mean: Any = 0, cov: Any = 1, *, axis: str | None = None, na
             f"the covariance {matrix.tolist()} has the eigenvalue {smallest:.3g}",
             remedy="a covariance is positive semidefinite; note that cov holds variances, not standard deviations",
         )
+    return _normal_group(dim, means, exact, axis, name, single)
+
+
+def _normal_group(dim: Dim, means: Sequence[Any], exact: Any, axis: str | None, name: Any, single: bool) -> Any:
+    k = len(means)
     group = NormalGroup(check_dim(dim), tuple(plain(m) for m in means), exact)
     if axis is not None:
         return Vector(Init(group, None), (), group.dim, ((axis, k),), str(name))

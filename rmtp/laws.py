@@ -17,6 +17,7 @@ import numpy as np
 
 from .arguments import items, reals
 from .errors import BadParameter, DivergentExpectation
+from .quantity import Quantity, given, is_symbolic, quantity_text
 
 Number = Any
 
@@ -127,7 +128,11 @@ def describe(law: CoordinateLaw | Component) -> str:
         case CoordinateLaw(components, weights) if len(components) == 1:
             return describe(components[0])
         case CoordinateLaw(components, weights):
-            return " + ".join(f"{w} {describe(p)}" for w, p in zip(weights, components, strict=True))
+            return " + ".join(f"{_weight_text(w)} {describe(p)}" for w, p in zip(weights, components, strict=True))
+
+
+def _weight_text(weight: Number) -> str:
+    return quantity_text(weight) if isinstance(weight, Quantity) else str(weight)
 
 
 def Discrete(values: Sequence[Number], weights: Sequence[Number] | None = None) -> CoordinateLaw:
@@ -234,6 +239,9 @@ def as_law(law: Any) -> CoordinateLaw:
 
 
 def _atom(value: Any) -> Atom:
+    value = given(value)
+    if is_symbolic(value) and not np.ndim(value):
+        return Atom(value)
     if reals(value, "an atom", "give finite numbers").ndim:
         raise BadParameter(f"the atom {value!r}", remedy="one number per atom")
     return Atom(_rational(value))
@@ -241,8 +249,9 @@ def _atom(value: Any) -> Atom:
 
 def _probabilities(weights: Sequence[Any], what: str) -> list[Any]:
     """The weights, lists as arrays: a sweep."""
+    weights = [given(w) for w in weights]
     for weight in weights:
-        if np.any(reals(weight, f"{what}: a weight", "weights >= 0 that sum to 1") < 0):
+        if not is_symbolic(weight) and np.any(reals(weight, f"{what}: a weight", "weights >= 0 that sum to 1") < 0):
             raise BadParameter(f"{what}: the weight {weight!r}", remedy="weights >= 0 that sum to 1")
     return [np.asarray(w) if isinstance(w, list | tuple) else w for w in weights]
 
@@ -256,6 +265,11 @@ def _rational(value: Number) -> Number:
 
 
 def _mixture(parts: list[Component], weights: list[Number], what: str) -> CoordinateLaw:
+    if is_symbolic([given(w) for w in weights]):
+        weights = [_rational(given(w)) for w in weights]
+        if len(parts) != len(weights) or sum(weights) != 1:
+            raise BadParameter(f"{what}: the weights {weights!r} of {len(parts)} atoms", remedy="weights that sum to 1")
+        return CoordinateLaw(tuple(parts), tuple(weights))
     weights = [_rational(w) for w in _probabilities(weights, what)]
     if not parts or len(parts) != len(weights):
         raise BadParameter(f"{what}: {len(parts)} atoms and {len(weights)} weights", remedy="one weight per atom")

@@ -33,7 +33,7 @@ class Expression:
     """
 
     __slots__ = ("left", "right")
-    __array_priority__ = 1000
+    __array_priority__ = _op_priority = 1000  # for arrays, and for ``symbol * matrix`` of sympy
     left: Space
     right: Space
 

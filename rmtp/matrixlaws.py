@@ -26,10 +26,11 @@ from .eigenlaws import (
     values_at_quantiles,
 )
 from .ensembles import Dim, Ensemble, Number, check_dim, draw_entries, draw_haar, variance_of
-from .errors import BadParameter
+from .errors import BadParameter, UnsupportedOperation
 from .instructions import RandomMatrix
 from .laws import as_law
 from .matrices import Matrix
+from .quantity import is_symbolic
 
 _CHECKED = 12  # moments that must be those of a law, where free cumulants are given
 
@@ -269,6 +270,12 @@ def _aspect(rows: Any, cols: Any, what: str) -> tuple[Number, bool]:
                 f"{what}: the ratio of width {dim.name!r} is an array",
                 remedy="one ratio at a time; Gaussian takes arrays",
             )
+    if rows == cols and is_symbolic(rows.ratio):
+        return Fraction(1), True
+    if is_symbolic(rows.ratio) or is_symbolic(cols.ratio):
+        raise UnsupportedOperation(
+            f"a rectangular {what} matrix whose aspect ratio is a symbol", remedy="a number, or a Gaussian matrix"
+        )
     (top, fine), (bottom, also) = read_number(rows.ratio), read_number(cols.ratio)
     given = all(isinstance(d.ratio, int | Fraction) for d in (rows, cols))
     return (top / bottom if fine and also else float(rows.ratio) / float(cols.ratio)), given

@@ -24,6 +24,7 @@ from .errors import BudgetExceeded
 from .instructions import IIDSource, NormalGroup, RandomMatrix
 from .nonlinearity import Nonlinearity
 from .nonlinearity import values as evaluate_floats
+from .quantity import Quantity
 from .ring import as_number
 
 Mono = tuple[tuple[int, int], ...]
@@ -118,7 +119,7 @@ def is_zero(value: Number) -> bool:
 def plus(a: Number, b: Number) -> Number:
     """a + b, exactly 0 where only rounding is left of a cancellation."""
     total = a + b
-    if isinstance(total, Fraction | int):
+    if isinstance(total, Fraction | int | Quantity):
         return total
     if isinstance(total, np.ndarray):
         if total.dtype == object:

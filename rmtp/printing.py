@@ -34,6 +34,7 @@ from .instructions import (
 )
 from .laws import describe
 from .nonlinearity import Nonlinearity
+from .quantity import Quantity, quantity_text
 
 Program = Any  # rmtp.program.Program, which is built on this module
 
@@ -62,6 +63,8 @@ def number_text(value: Number, latex: bool = False) -> str:
         return str(value)
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, Quantity):
+        return quantity_text(value, latex)
     return f"{float(value):.6g}"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from .ensembles import Number
 from .errors import BadParameter, NotExact, UnsupportedOperation
+from .quantity import rational
 
 
 class Copies(np.ndarray):
@@ -36,7 +37,6 @@ def as_number(value: Any) -> Number:
 
 MOST_DIGITS = 100_000
 _GUARD_DIGITS = 10
-_SHORT = 12  # a float with at most this many digits in its repr is read as that decimal
 
 
 def precision(dps: int) -> Any:
@@ -84,22 +84,3 @@ def _mpf(ctx: Any, value: Number) -> Number:
     except NotExact:
         return ctx.mpf(float(value))
     return ctx.mpf(value.numerator) / value.denominator
-
-
-def rational(value: Number) -> Fraction:
-    """An exact reading of a number: 0.3 means 3/10; a float such as 2 ** 0.5 is refused."""
-    if isinstance(value, np.generic | np.ndarray):
-        value = value.item()
-    if isinstance(value, int | Fraction):
-        return Fraction(value)
-    if isinstance(value, float):
-        dyadic = Fraction(value)
-        if dyadic.denominator <= 2**20:
-            return dyadic
-        digits = repr(value)
-        if len(digits.replace("-", "").replace(".", "")) <= _SHORT and "e" not in digits:
-            return Fraction(digits)
-    raise NotExact(
-        f"the number {value!r} is not rational",
-        remedy="give ints, Fractions or short decimals, and variance= instead of an irrational std=",
-    )

@@ -56,6 +56,7 @@ from .nonlinearity import Nonlinearity
 from .normal import Atoms, Draw, Form, Func, Hat, Initial, add, constant, is_zero, scale, times
 from .program import Program
 from .progress import progress
+from .quantity import is_symbolic
 from .results import Estimate, centre_and_spread, conclude
 from .ring import as_number, converter, precision
 from .uses import Uses
@@ -433,6 +434,8 @@ class MasterTheorem:
 
     def estimate(self, value: Number, rank: int) -> Estimate:
         """The value, its error from the perturbed copies or replicates, and the method."""
+        if is_symbolic(value):
+            raise UnsupportedOperation(f"the limit {value}, which has symbols", remedy="rmtp.derive, which keeps them")
         sampled = self.expect.sampler is not None
         return conclude(
             value, METHODS[rank], sampled, 4 + len(self.values), self.options.dps, tuple(dict.fromkeys(self.notes))

@@ -24,6 +24,7 @@ from .errors import UnsupportedOperation
 from .expect.engine import COPIES, Expectations, NeedsSampling
 from .instructions import RandomMatrix
 from .normal import Form, Hat, add, is_zero, scale
+from .quantity import Quantity
 from .ring import as_number
 
 _ROUNDING = 1e-13  # a conditional variance below this share of the terms it is the sum of is none
@@ -227,7 +228,8 @@ class Uses:
             kappa = self.cumulant(m + 2, transposed)
             if not is_zero(kappa):
                 _accumulate(row, here, kappa)
-                size = size + abs(kappa * here.get(new, 0))
+                term = kappa * here.get(new, 0)
+                size = size + (0 if isinstance(term, Quantity) else abs(term))  # symbols do not round
         return row, size
 
     def _memory(self, transposed: bool, x: Form, powers: list[Row]) -> Form:

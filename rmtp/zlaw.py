@@ -20,6 +20,7 @@ from .language import elementwise
 from .laws import CoordinateLaw
 from .normal import Form, Mono, add, is_zero
 from .printing import matrix_names, printed
+from .quantity import Quantity
 from .results import Estimate
 
 
@@ -173,7 +174,7 @@ class ZLaw:
                     source = line.args[0]
                     if isinstance(values[source], Form) and values[source].terms:
                         candidates.setdefault(source, values[source])
-        chosen = _solve_over(form, candidates)
+        chosen = solve_over(form, candidates)
         if chosen is None:
             return None
         return [(names[k], c) for k, c in chosen]
@@ -263,14 +264,14 @@ def _valued(form: Form) -> Form:
     return Form({mono: _value(c) for mono, c in form.terms.items()})
 
 
-def _solve_over(form: Form, candidates: dict[int, Form]) -> list[tuple[int, Number]] | None:
-    """Coefficients with form = sum_k c_k candidates[k]: exact elimination for rationals, least squares for floats."""
+def solve_over(form: Form, candidates: dict[int, Form]) -> list[tuple[int, Number]] | None:
+    """Coefficients with form = sum_k c_k candidates[k]: elimination in an exact ring, least squares for floats."""
     keys = list(candidates)
     monos = sorted({m for f in [form, *candidates.values()] for m in f.terms})
     if not keys:
         return None
     everything = [c for f in [form, *candidates.values()] for c in f.terms.values()]
-    if all(is_rational(c) for c in everything):
+    if all(is_rational(c) or isinstance(c, Quantity) for c in everything):
         rows = [[candidates[k].terms.get(m, 0) for k in keys] + [form.terms.get(m, 0)] for m in monos]
         return _eliminate(rows, keys)
     table = np.array([[_float(candidates[k].terms.get(m, 0)) for k in keys] for m in monos])
@@ -298,7 +299,7 @@ def _float(value: Number) -> float:
 
 
 def _eliminate(rows: list[list[Number]], keys: list[int]) -> list[tuple[int, Number]] | None:
-    table = [[Fraction(c) for c in row] for row in rows]
+    table = [[Fraction(c) if isinstance(c, int) else c for c in row] for row in rows]
     pivots: list[tuple[int, int]] = []
     row = 0
     for column in range(len(keys)):

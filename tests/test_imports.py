@@ -16,7 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # From the bottom to the top: a module imports only what stands before it.
 ORDER = [
-    *("errors", "arguments", "files", "progress", "special"),
+    *("errors", "arguments", "files", "progress", "special", "quantity"),
     *("nonlinearity", "chains", "catalogue"),
     *("powerseries", "cumulants", "ensembles", "laws", "instructions", "printing", "program"),
     *("shapes", "handles", "matrices", "language"),
@@ -121,7 +121,10 @@ ORDER = [
         "training.measure",
     ),
     "training.features",
-    *("training", "reproduce", "cli", "__main__"),
+    "training",
+    *("equations", "equations.writing", "equations.walk", "equations.system", "equations.present"),
+    *("equations.algebraic", "equations.api", "equations.iterations", "equations.kernels"),
+    *("reproduce", "cli", "__main__"),
 ]
 RANK = {name: k for k, name in enumerate(ORDER)}
 
@@ -234,10 +237,9 @@ def outside_imports(path: Path):
 
 def test_dependencies_are_the_declared_ones():
     allowed = {"numpy", "scipy", "mpmath", "matplotlib", "tqdm", "rmtp", *sys.stdlib_module_names}
-    optional = {
-        "sklearn": {"sklearn"},
-        "formulas": {"sympy"},
-    }  # a module of ours that needs an extra, and nothing else does
+    symbolic = {name: {"sympy"} for name in ORDER if name == "quantity" or name.startswith("equations")}
+    # modules of ours that need an extra, and nothing else does
+    optional = {"sklearn": {"sklearn"}, "formulas": {"sympy"}, **symbolic}
     for path in MODULES:
         here = allowed | optional.get(name_of(path), set())
         assert {name.split(".")[0] for name in outside_imports(path)} <= here, path.name
@@ -263,7 +265,7 @@ assert state() == before
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("module", ["matplotlib", "scipy.stats", "tqdm", "IPython", "sklearn"])
+@pytest.mark.parametrize("module", ["matplotlib", "scipy.stats", "tqdm", "IPython", "sklearn", "sympy"])
 def test_import_is_light(module):
     done = run(f"import sys, rmtp; sys.exit({module!r} in sys.modules)")
     assert done.returncode == 0, f"import rmtp loads {module} {done.stderr}"

@@ -17,6 +17,7 @@ from ..instructions import ConstantSource, IIDSource, Init
 from ..language import GOE, IID, Gaussian, Normal, constant
 from ..laws import Atom, CoordinateLaw, Discrete, GaussianLaw, Mixture
 from ..matrices import Expression, outer
+from ..quantity import given, is_symbolic
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +139,8 @@ def linear_model(
     A = Gaussian(m, n, variance=_inverse(m.ratio), entries=entries, name="A") if matrix is None else matrix(m, n)
     x0 = _signal(n, prior)
     y = A @ x0
-    if np.any(np.asarray(_variance(noise, "noise"), dtype=float)):
+    noise = given(noise)
+    if is_symbolic(noise) or np.any(np.asarray(_variance(noise, "noise"), dtype=float)):
         y = y + _scaled(Normal(m, name="w"), noise)
     return Problem(A, x0, y, name="linear model")
 
@@ -323,11 +325,15 @@ def informed_start(problem: Problem, correlation: Number, scale: Number = 1) -> 
     >>> rmtp.amp.state_evolution(rmtp.amp.power_iteration, p, 0).cosine.value
     array([0.1])
     """
-    a = np.asarray(correlation, dtype=float)
-    if not np.all(np.abs(a) <= 1):
-        raise BadParameter(f"correlation={correlation!r}", remedy="a number in [-1, 1]")
-    exact = isinstance(correlation, int | Fraction)
-    rest = 1 - Fraction(correlation) ** 2 if exact else 1 - a**2
+    correlation = given(correlation)
+    if is_symbolic(correlation):
+        rest = 1 - correlation**2
+    else:
+        a = np.asarray(correlation, dtype=float)
+        if not np.all(np.abs(a) <= 1):
+            raise BadParameter(f"correlation={correlation!r}", remedy="a number in [-1, 1]")
+        exact = isinstance(correlation, int | Fraction)
+        rest = 1 - Fraction(correlation) ** 2 if exact else 1 - a**2
     columns = (
         [problem.signal[:, k] for k in range(_columns(problem.signal))] if problem.signal.axes else [problem.signal]
     )
@@ -379,6 +385,9 @@ def minibatches(problem: Problem, count: int) -> Problem:
 
 
 def _widths(delta: Number) -> tuple[Dim, Dim]:
+    delta = given(delta)
+    if is_symbolic(delta):
+        return Dim("n"), Dim("m", delta)
     values = reals(delta, "delta", "observations per unknown, a number > 0")
     if not np.all(values > 0):
         raise BadParameter(f"delta={delta!r} observations per unknown", remedy="a number > 0")
@@ -392,6 +401,9 @@ def _inverse(ratio: Number) -> Number:
 
 
 def _variance(value: Number, what: str) -> Number:
+    value = given(value)
+    if is_symbolic(value):
+        return value
     if np.any(reals(value, what, "a variance >= 0") < 0):
         raise BadParameter(f"{what}={value!r}", remedy="a variance >= 0")
     return value
@@ -407,6 +419,9 @@ def _scaled(x: Vector, variance: Number) -> Any:
 
 
 def _share(share: Any) -> Any:
+    share = given(share)
+    if is_symbolic(share):
+        return share
     values = reals(share, "share", "a probability > 0, or an array of them")
     if not np.all((values > 0) & (values <= 1)):
         raise BadParameter(f"share={share!r}", remedy="a probability > 0, or an array of them")
@@ -428,12 +443,13 @@ def _signal(dim: Dim, prior: Any, name: str = "x0") -> Vector:
 
 
 def _spread(law: CoordinateLaw) -> bool:
-    return bool(np.all(np.asarray(law.moment(2), dtype=float) - np.asarray(law.moment(1), dtype=float) ** 2 > 0))
+    variance = law.moment(2) - law.moment(1) ** 2
+    return is_symbolic(variance) or bool(np.all(np.asarray(variance, dtype=float) > 0))
 
 
 def _spikes(n: Dim, snr: Any, prior: Any, name: str) -> tuple[list[Any], list[Vector], Vector]:
     several = isinstance(snr, list | tuple)
-    strengths = list(snr) if several else [snr]
+    strengths = [given(s) for s in (snr if several else [snr])]
     many = isinstance(prior, list | tuple) and any(not isinstance(p, int | float | Fraction | np.number) for p in prior)
     priors = list(prior) if many else [prior] * len(strengths)
     if len(priors) != len(strengths) or not strengths:
@@ -441,7 +457,8 @@ def _spikes(n: Dim, snr: Any, prior: Any, name: str) -> tuple[list[Any], list[Ve
             f"{len(strengths)} strengths and {len(priors)} priors", remedy="one law per spike, or one for all"
         )
     for s in strengths:
-        reals(s, "snr", "finite numbers")
+        if not is_symbolic(s):
+            reals(s, "snr", "finite numbers")
     names = [name] if len(strengths) == 1 else [f"{name}{k + 1}" for k in range(len(strengths))]
     spikes = [_signal(n, p, label) for p, label in zip(priors, names, strict=True)]
     factors = [parameter(np.asarray(s)) if np.ndim(s) else s for s in strengths]

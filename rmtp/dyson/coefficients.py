@@ -26,6 +26,7 @@ from ..laws import Atom, Component, Continuous, GaussianLaw
 from ..nonlinearity import Nonlinearity, values
 from ..normal import Atoms, Draw, Form, Func, add, constant, times
 from ..normal import evaluate as value_of
+from ..quantity import Quantity
 from ..special import ndtr
 
 _MAX_NODES = 1 << 17
@@ -425,6 +426,6 @@ def _array(rows: Sequence[Sequence[Number]]) -> list[np.ndarray]:
     for row in rows:
         array = np.empty(len(row), dtype=object)
         array[:] = [_rational(x) for x in row]
-        kept = all(is_rational(x) or hasattr(x, "context") for x in row)
+        kept = all(is_rational(x) or isinstance(x, Quantity) or hasattr(x, "context") for x in row)
         out.append(array if kept else array.astype(float))
     return out

@@ -15,6 +15,7 @@ from ..matrices import Expression, Grid, Inverse, Matrix, Product, Total
 from ..normal import Form, constant
 from ..printing import handle_text
 from ..program import Program, lower
+from ..quantity import is_symbolic
 from ..sweeps import sweep_shape
 from ..theorem import MasterTheorem
 from .coefficients import RANGE, Coefficients
@@ -185,7 +186,7 @@ class Resolvent:
     def _refuse_infinite_diagonals(self) -> None:
         for c in self.system.components:
             for k, values in self.system.rule(c, _LEVELS[0]).values.items():
-                if not np.all(np.isfinite(values.astype(float))):
+                if not is_symbolic(values) and not np.all(np.isfinite(values.astype(float))):
                     raise NotInvertible(
                         "a diagonal has infinite entries: it divides by a vector that has zeros",
                         where=f"diag({handle_text(self.system.program.coefficients[k])}) in {self.expression!r}",

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..ensembles import Number
 from ..normal import Atoms, Form, Func, Hat, Initial
+from ..quantity import Quantity
 from ..ring import as_number
 from .closed_forms import is_rational
 from .integrand import Linear
@@ -107,7 +108,7 @@ def solve_psd(cov: list[list[Number]], right: list[Number], ctx: Any = None) -> 
     """A solution of a consistent positive semidefinite system, exact in an exact ring; singular is normal."""
     size = len(right)
     numbers = [*right, *(c for row in cov for c in row)]
-    exact = all(is_rational(v) for v in numbers)
+    exact = all(is_rational(v) or isinstance(v, Quantity) for v in numbers)
     if not exact and ctx is None:
         shape = np.broadcast_shapes(*(np.shape(v) for v in numbers))
         matrix = np.empty((*shape, size, size))
@@ -120,12 +121,14 @@ def solve_psd(cov: list[list[Number]], right: list[Number], ctx: Any = None) -> 
         return [as_number(out[..., i]) for i in range(size)]
     rows = [[*row, b] for row, b in zip(cov, right, strict=True)]
     if exact:
-        rows = [[Fraction(v) for v in row] for row in rows]
+        rows = [[Fraction(v) if isinstance(v, int) else v for v in row] for row in rows]
     tolerance = 0 if exact else ctx.eps * 10**6
     pivots: list[int] = []
     for _ in range(size):
-        best = max((i for i in range(size) if i not in pivots), key=lambda i: abs(rows[i][i]))
-        if abs(rows[best][best]) <= tolerance * max(1, abs(cov[best][best])):
+        best = max((i for i in range(size) if i not in pivots), key=lambda i: _pivot(rows[i][i]))
+        if exact and rows[best][best] == 0:
+            break
+        if not exact and abs(rows[best][best]) <= tolerance * max(1, abs(cov[best][best])):
             break
         pivots.append(best)
         head = rows[best][best]
@@ -135,3 +138,8 @@ def solve_psd(cov: list[list[Number]], right: list[Number], ctx: Any = None) -> 
                 factor = rows[i][best]
                 rows[i] = [v - factor * w for v, w in zip(rows[i], rows[best], strict=True)]
     return [rows[i][size] if i in pivots else 0 for i in range(size)]
+
+
+def _pivot(value: Number) -> Number:
+    """By which pivots are chosen; any that is not zero serves an exact ring."""
+    return 0 if is_rational(value) and value == 0 else 1 if isinstance(value, Quantity) else abs(value)

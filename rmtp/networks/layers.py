@@ -23,6 +23,7 @@ from ..handles import Scalar, Vector, parameter
 from ..instructions import Combine, Init, InputMatrix, Isotropic, NormalGroup, RandomMatrix
 from ..language import Gaussian
 from ..matrices import Matrix
+from ..quantity import is_symbolic
 
 PADDINGS = ("SAME", "VALID", "CIRCULAR")
 
@@ -123,7 +124,7 @@ def bias(x: Vector, std: Any = 0, name: str = "") -> Vector:
     """
     variance = variance_of(std, None, "bias")
     x = check_vector(x, "bias")
-    if not np.any(np.asarray(variance, dtype=float)):
+    if not is_symbolic(variance) and not np.any(np.asarray(variance, dtype=float)):
         return x
     assert x.dim is not None
     b = weights_vector(x.dim, variance, name)

@@ -110,13 +110,15 @@ def describe(system: System, text: str) -> Equation:
       Theta, Phi: X @ x <- X @ x
       Phi = E[d(input of the left) / d(Gaussian part of the right)]; the left contains Theta * (input of the right)
     """
-    return _Writer(system, text).written()
+    return Writer(system, text).written()
 
 
 # ---------------------------------------------------------------------------------------------
 
 
-class _Writer:
+class Writer:
+    """The lines of one system, and what their names stand for."""
+
     def __init__(self, system: System, text: str) -> None:
         self.system, self.text = system, text
         self.program = system.program
@@ -135,6 +137,7 @@ class _Writer:
         return kind + self.suffix[pair]
 
     def written(self) -> Equation:
+        """The equations; once per writer."""
         solutions = [self._component(c) for c in self.system.components]
         averages = {key: value for part in solutions for key, value in part.items()}
         outer = [("u", k) for k, u in enumerate(self.program.unknowns) if u.outer]

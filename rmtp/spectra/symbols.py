@@ -6,6 +6,7 @@ import re
 from fractions import Fraction
 
 from ..ensembles import Number
+from ..quantity import Quantity, quantity_text
 
 Symbols = dict[tuple[str, ...], Number]  # sorted names -> factor
 _GREEK = ("Theta", "Phi", "Omega")
@@ -20,6 +21,8 @@ def number_text(value: Number, latex: bool = False) -> str:
             sign = "-" if value < 0 else ""
             return rf"{sign}\tfrac{{{abs(value.numerator)}}}{{{value.denominator}}}"
         return str(value)
+    if isinstance(value, Quantity):
+        return quantity_text(value, latex)
     return repr(float(value))
 
 
