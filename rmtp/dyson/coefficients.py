@@ -27,7 +27,7 @@ from ..nonlinearity import Nonlinearity, values
 from ..normal import Atoms, Draw, Form, Func, add, constant, times
 from ..normal import evaluate as value_of
 from ..quantity import Quantity
-from ..special import ndtr
+from .quantiles import at_normal
 
 _MAX_NODES = 1 << 17
 RANGE = 10.0  # standard deviations; beyond lies 1e-23 of the mass
@@ -333,10 +333,7 @@ def _leaves(
             case GaussianLaw(mean, var):
                 nodes[a] = float(mean) + float(var) ** 0.5 * t[rank + moving.index(a)]
             case Continuous(frozen):
-                x = t[rank + moving.index(a)]
-                low = x < 0
-                below, above = ndtr(np.where(low, x, -1)), ndtr(np.where(low, -1, -x))
-                nodes[a] = np.where(low, frozen.ppf(below), frozen.isf(above))
+                nodes[a] = at_normal(frozen, t[rank + moving.index(a)])
     return nodes
 
 

@@ -38,6 +38,7 @@ _EPS = 1e-15
 _ROUGH = 1e-13
 _OPEN = 1e10  # amplification of rounding from which a direction counts as undetermined
 _NEGLIGIBLE = 1e-10
+_ROUNDED = 3e-14  # what rounding moves such a number by
 _NOISY = 4.0  # units of rounding that an equation may be off by
 _SHEET = 1e-9  # Im g / |g| that may be rounding
 
@@ -168,10 +169,11 @@ class Branch:
         scale = np.maximum(np.abs(u), np.array([np.broadcast_to(x, u.shape[1:]) for x in made.size]))
         # Theta_ab Phi_ba is a pure number: where it is next to nothing, so is the entry, and its digits are rounding
         with np.errstate(all="ignore"):
-            floor = _NEGLIGIBLE / scale[self.partners]
-        floor = np.where(np.isfinite(floor) & self.paired[:, None], floor, 0.0).reshape(scale.shape)
-        scale = np.maximum(scale, floor)
-        return np.max(np.abs(d) / (scale + 1e-150 * scale.max(axis=0) + 1e-300), axis=0)
+            pure = 1 / scale[self.partners]
+        pure = np.where(np.isfinite(pure) & self.paired[:, None], pure, 0.0).reshape(scale.shape)
+        scale = np.maximum(scale, _NEGLIGIBLE * pure)
+        moved = np.maximum(np.abs(d) - _ROUNDED * pure, 0.0)
+        return np.max(np.where(np.isnan(d), np.nan, moved) / (scale + 1e-150 * scale.max(axis=0) + 1e-300), axis=0)
 
     # -- the anchor -------------------------------------------------------------------------------
 

@@ -13,6 +13,8 @@ from ..dyson.resolvent import Resolvent
 INSIDE = 3e-9  # -Im g / |g| from which a point counts as inside the support
 NEAR = 0.02  # of the spread: how near 0 a density shows that starts there beside an atom
 _HALF = 1e-8
+_LEAST = 1e-11  # the density, as a share of |g|, of which two digits are left
+_STEEP = 1e4  # |g| times the spread, below which rounding of g is no matter for a density of order 1
 _ROUNDING = 1e-14
 _DIGITS = 1e-9  # the relative error of g from which a density counts as unknown
 
@@ -82,11 +84,17 @@ class Axis:
         sure = known & (out.error <= _DIGITS * np.abs(g)) & ~self.drowned(x, g)
         return np.where(sure, -g.imag / np.pi, np.nan)
 
-    def drowned(self, x: np.ndarray, g: np.ndarray) -> np.ndarray:
-        """Where the pole of an atom at 0 may hide a density that starts at 0, and leaves it less than half of its digits."""
-        if not self.resolvent.grounded:
+    def drowned(self, x: np.ndarray, g: np.ndarray, share: float = _LEAST) -> np.ndarray:
+        """Where the pole of an atom at 0 may hide a density that starts at 0, and leaves no more than a `share` of g to it."""
+        own = self.resolvent
+        if not own.grounded:
             return np.zeros(np.shape(x), dtype=bool)
-        return (-g.imag <= _HALF * np.abs(g)) & (np.abs(x) <= NEAR * self.resolvent.spread)
+        size = np.abs(g)
+        return (-g.imag <= share * size) & (size * own.spread >= _STEEP) & (np.abs(x) <= NEAR * own.spread)
+
+    def halved(self, x: np.ndarray, g: np.ndarray) -> np.ndarray:
+        """Where it leaves the density less than half of its digits."""
+        return self.drowned(x, g, _HALF)
 
 
 def recognised(x: float, spread: float) -> float:

@@ -32,6 +32,7 @@ _REFINEMENTS = 3
 _SURE = 1e-11
 _REACH = 1e-9  # of a support: how near 0 an edge with logarithms is followed
 _FADING = 2e-5  # and one where the density dies out
+_DROWNED = 1e-6  # and one where a density may drown in the pole of an atom
 
 
 class SpectralLaw(Law):
@@ -98,8 +99,10 @@ class SpectralLaw(Law):
         both = any(i.left.x == 0 for i in intervals) and any(i.right.x == 0 for i in intervals)
 
         def stub(i: Interval, right: bool) -> Stub:
-            edge = i.left if right else i.right
-            reach = (_REACH if edge.exponent <= 0 else _FADING) * (i.right.x - i.left.x)
+            edge, width = (i.left if right else i.right), i.right.x - i.left.x
+            if at_zero and 0 < edge.exponent < np.inf:
+                return self._beside_atom(edge.exponent, width, right)
+            reach = (_REACH if edge.exponent <= 0 else _FADING) * width
             t, w = np.polynomial.legendre.leggauss(32)
             z = reach * np.exp(1j * np.pi * (t + 1) / 2)
             g = self.resolvent.mean_of(self.resolvent.solve(z).g)
@@ -110,6 +113,19 @@ class SpectralLaw(Law):
             return Stub(reach, mass)
 
         return stub
+
+    def _beside_atom(self, exponent: float, width: float, right: bool) -> Stub:
+        """Mass next to an atom at 0 of a density that starts there like a power: from where it shows, for the mass of the atom
+        drowns its own."""
+        reach = width * _DROWNED * 2.0 ** np.arange(14)
+        rho = self._density(reach if right else -reach)
+        dark = np.flatnonzero(~(rho > 0))
+        first = int(dark[-1]) + 1 if len(dark) else 0
+        if first == len(reach):
+            raise NotConverged(
+                "the density next to the atom at 0 is too small to be seen", remedy="stieltjes(z) off the real axis"
+            )
+        return Stub(float(reach[first]), float(rho[first] * reach[first] / (1 + exponent)))
 
     def _diagonal_atoms(self) -> list[Atom] | None:
         """An expression without random matrices is a diagonal, whose law is that of its entries."""
@@ -136,7 +152,7 @@ class SpectralLaw(Law):
             return np.full(x.shape, np.nan)
         axis = Axis(self.resolvent)
         g, inside, known, out = axis.look(x)
-        sure = known & (out.error <= _SURE * np.abs(g)) & ~axis.drowned(x, g)
+        sure = known & (out.error <= _SURE * np.abs(g)) & ~axis.halved(x, g)
         return np.where(sure, np.where(inside, -g.imag / np.pi, 0.0), np.nan)
 
     def stieltjes(self, z: Any, dps: int | None = None) -> Any:

@@ -17,6 +17,8 @@ from ..errors import NotConverged
 from .atoms import Zero, at_zero, in_gaps, located, measured
 from .axis import NEAR, Atom, Axis, Edge, Interval, recognised, wynn
 
+_RISING = 0.05
+
 
 def find(resolvent: Resolvent, refine: int = 0) -> tuple[list[Interval], list[Atom]]:
     """Intervals and atoms of the law.
@@ -36,7 +38,7 @@ def find(resolvent: Resolvent, refine: int = 0) -> tuple[list[Interval], list[At
         scale = abs(resolvent.mean) + resolvent.spread
         return [], measured(axis, [], located(axis, np.array([resolvent.mean]), np.array([scale])))
     x, g, inside = _grid(axis, refine)
-    hidden = resolvent.grounded and not any(_fades(b, resolvent.spread) for b in _brackets(x, inside))
+    hidden = resolvent.grounded
     touched = np.any(inside & (np.abs(x) <= (NEAR if hidden else 1e-6) * resolvent.spread))
     zero = at_zero(axis) if touched else Zero(0.0, 0.0)
     if zero.mass:
@@ -46,12 +48,11 @@ def find(resolvent: Resolvent, refine: int = 0) -> tuple[list[Interval], list[At
             inside &= np.abs(x) > 1e-5 * resolvent.spread
     brackets = _brackets(x, inside)
     hard = [b for b in brackets if zero.exponent and min(map(abs, b)) <= 3e-9 * resolvent.spread]
-    fading = [b for b in brackets if not resolvent.finite and b not in hard and _fades(b, resolvent.spread)]
+    veiled = hidden and zero.mass > 0
+    fading = [] if veiled or resolvent.finite else [b for b in brackets if b not in hard and _fades(b, resolvent.spread)]
     edges = [(Edge(0.0, _nice(zero.exponent)), b > a) for a, b in hard]
     edges += [(Edge(0.0, np.inf), b > a) for a, b in fading]
-    grounded = [
-        b for b in brackets if hidden and zero.mass and b not in hard + fading and _touches(b, resolvent.spread)
-    ]
+    grounded = [b for b in brackets if veiled and b not in hard and _touches(b, resolvent.spread)]
     edges += [(Edge(0.0, _power_at_zero(axis, b)), b[1] > b[0]) for b in grounded]
     edges += _edges(axis, zero, [b for b in brackets if b not in hard and b not in fading and b not in grounded])
     edges += _extremes(axis, zero, x, g, inside)
@@ -76,18 +77,22 @@ def _touches(bracket: tuple[float, float], spread: float) -> bool:
 
 
 def _power_at_zero(axis: Axis, bracket: tuple[float, float]) -> float:
-    """The exponent of a density that starts at 0, from its slopes over octaves where it shows beside the atom."""
+    """The exponent of a density that starts at 0, from its slopes where it shows beside the atom; inf if they go on rising."""
     own = axis.resolvent
-    x = np.sign(bracket[1]) * own.spread * 2.0 ** -np.arange(5, 17)
-    x = x[np.abs(x) >= 2 * abs(bracket[1])]
+    x = np.sign(bracket[1]) * own.spread * 2.0 ** (-np.arange(8, 34) / 2)
+    x = x[np.abs(x) >= min(2 * abs(bracket[1]), NEAR * own.spread / 4)]
     rho = axis.density(x)
     rho = rho[: int(np.argmin(rho > 0)) if not np.all(rho > 0) else None]
-    if len(rho) < 4:
+    if len(rho) < 6:
         raise NotConverged(
             "the density next to the atom at 0 is too small to be seen", remedy="stieltjes(z) off the real axis"
         )
-    slopes = -np.diff(np.log2(rho))
-    return _nice(wynn(slopes) if len(slopes) > 4 else float(slopes[-1]))
+    slopes = -2 * np.diff(np.log2(rho))
+    bends = np.diff(slopes)[2:]
+    if bends[-1] > _RISING and bends[-1] > 0.7 * bends[0]:  # those of a power settle
+        return float(np.inf)
+    limit = wynn(slopes)
+    return _nice(limit, abs(slopes[-1] - slopes[-3]) + abs(slopes[-1] - limit))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -316,8 +321,8 @@ def _fit(x: np.ndarray, rho: np.ndarray, edge: float, sign: float) -> tuple[floa
     return float(low), float((log[1] - log[0]) / (d[1] - d[0]))
 
 
-def _nice(p: float) -> float:
-    """The fraction of smallest denominator that is within what a fitted slope is worth.
+def _nice(p: float, unsure: float = 0.0) -> float:
+    """The fraction of smallest denominator that is within what a fitted slope is worth; a half if the slope is `unsure`.
 
     A slope near 0 is that of a logarithm: the density jumps there, as it does for a population with mass down to 0.
     """
@@ -325,7 +330,8 @@ def _nice(p: float) -> float:
         return 0.0
     for denominator in range(1, 130):
         near = round(p * denominator) / denominator
-        if abs(near - p) < 0.1 / (denominator + 1) ** 2 and near != 0:
+        worth = max(0.1 / (denominator + 1) ** 2, unsure if denominator <= 2 else 0.0)
+        if abs(near - p) < worth and near != 0:
             return float(Fraction(near).limit_denominator(200))
     return p
 
