@@ -22,6 +22,7 @@ import marchenko_pastur
 import marchenko_pastur_density
 import mixed
 import numpy
+import populations
 import products
 import scipy
 import state_evolution
@@ -40,6 +41,7 @@ BENCHMARKS = (
     products,
     free_sum,
     marchenko_pastur_density,
+    populations,
     imports,
     kernels,
     training,

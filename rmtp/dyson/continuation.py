@@ -275,7 +275,10 @@ class Branch:
             if len(slow):
                 old = which[slow]
                 guess[:, slow] = _hermite(
-                    (last[:, old], rates[:, old], before[slow]), (u[:, old], rate[:, slow], now[slow]), then[slow], guess[:, slow]
+                    (last[:, old], rates[:, old], before[slow]),
+                    (u[:, old], rate[:, slow], now[slow]),
+                    then[slow],
+                    guess[:, slow],
                 )
             new, good, first, made = self.newton(guess, then, 0 * then)
             good &= self._physical(made)

@@ -1,8 +1,8 @@
 """Quantiles of a drawn coefficient as a function of a standard normal, with relative accuracy next to an end at 0.
 
-There the reciprocals of small values are integrated, and scipy.stats rounds some quantiles (of a truncated normal law, 1 - (1 - q)
-and the like). Where a probability does not come back from its quantile, ``log F(x) = log q`` is solved by Newton's method in log x,
-with F from the density, ``F(x) = x int_0^1 f(x v**8) 8 v**7 dv``: analytic in v for a density like any common power of x.
+There the reciprocals of small values are integrated, and scipy.stats rounds some quantiles (of a truncated normal law, those of
+1/2 + q). Where a probability does not come back from its quantile, ``log F(x) = log q`` is solved by Newton's method in log x, with
+F from the density, ``F(x) = x int_0^1 f(x v**8) 8 v**7 dv``: analytic in v for a density like any common power of x.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def at_normal(frozen: Any, t: np.ndarray) -> np.ndarray:
         near = side & (q < _NEAR)
         if end == 0 and near.any():
             sign = 1.0 if side is low else -1.0
-            x[near] = _faithful(lambda y, s=sign: frozen.pdf(s * y), sign * quantile(_NEAR), q[near], sign * x[near]) * sign
+            x[near] = (
+                _faithful(lambda y, s=sign: frozen.pdf(s * y), sign * quantile(_NEAR), q[near], sign * x[near]) * sign
+            )
     return x
 
 

@@ -49,7 +49,9 @@ def find(resolvent: Resolvent, refine: int = 0) -> tuple[list[Interval], list[At
     brackets = _brackets(x, inside)
     hard = [b for b in brackets if zero.exponent and min(map(abs, b)) <= 3e-9 * resolvent.spread]
     veiled = hidden and zero.mass > 0
-    fading = [] if veiled or resolvent.finite else [b for b in brackets if b not in hard and _fades(b, resolvent.spread)]
+    fading = (
+        [] if veiled or resolvent.finite else [b for b in brackets if b not in hard and _fades(b, resolvent.spread)]
+    )
     edges = [(Edge(0.0, _nice(zero.exponent)), b > a) for a, b in hard]
     edges += [(Edge(0.0, np.inf), b > a) for a, b in fading]
     grounded = [b for b in brackets if veiled and b not in hard and _touches(b, resolvent.spread)]
