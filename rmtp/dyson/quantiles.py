@@ -1,8 +1,8 @@
 """Quantiles of a drawn coefficient as a function of a standard normal, with relative accuracy next to an end at 0.
 
 There the reciprocals of small values are integrated, and scipy.stats rounds some quantiles (of a truncated normal law, those of
-1/2 + q). Where a probability does not come back from its quantile, ``log F(x) = log q`` is solved by Newton's method in log x, with
-F from the density, ``F(x) = x int_0^1 f(x v**8) 8 v**7 dv``: analytic in v for a density like any common power of x.
+1/2 + q). Where a probability does not come back from its quantile, ``log F(x) = log q`` is solved by Newton's method in
+log x, with F from the density, ``F(x) = x int_0^1 f(x v**8) 8 v**7 dv``: analytic in v for a density like a common power of x.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ _LEVELS = range(8, 14)
 _CONFIRM = 1e-5  # to which two independent walks must agree
 _COARSE, _FINE = Fit(1e-7), Fit(1e-10)
 _FALLING = 0.9
+_LAST = 37.0  # standard deviations, beyond which a probability is no double
 _TRIALS = 3  # levels at which points are walked to before they get panels of their own
 _AGREE = 2e-12  # what two resolutions must agree to, relative to g
 _AGREE_INSIDE, _NOISE = 1e-9, 3e-15  # likewise of its imaginary part, down to rounding
@@ -182,6 +183,22 @@ class Resolvent:
             if len(which):
                 rate[:, which] = _slopes(self.rule_of(out, which[0]), out.u[:, which], out.z[which])
         return self.mean_of(rate)
+
+    def poles(self, out: Solved) -> list[np.ndarray]:
+        """Reciprocals of what a coordinate answers where its coefficients end, at solved points: 0 at the edge of a law that
+        follows its coefficients there. One array per end."""
+        if not self.fits:
+            return []
+        found = []
+        theta = self.rule_of(out, 0).evaluate(out.u, out.z, 0 * out.z).theta
+        for c in self.system.components:
+            table = self.system.table(c)
+            for line in table.lines if table is not None else ():
+                values = line.values(np.array([-_LAST, _LAST]))
+                made = self.system.pointwise(c, values, theta, out.z)
+                largest = max((x for row in made.values() for x in row.values()), key=lambda x: np.abs(x[0]).max())
+                found += list((1 / np.broadcast_to(largest, (len(out.z), 2))).T.real)
+        return found
 
     def _refuse_infinite_diagonals(self) -> None:
         for c in self.system.components:

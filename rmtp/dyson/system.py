@@ -326,15 +326,16 @@ class System:
         }
 
     def pointwise(
-        self, c: Component, values: dict[int, np.ndarray], theta: dict[Pair, Any]
+        self, c: Component, values: dict[int, np.ndarray], theta: dict[Pair, Any], z: Any = 0.0
     ) -> dict[Var, dict[Var, Any]]:
-        """Solutions of one component where its coefficients have the given values, at z = zeta = 0."""
+        """Solutions of one component where its coefficients have the given values, at points z (0 if none) and zeta = 0."""
         size = len(next(iter(values.values())))
         rule = Rule(values, np.full(size, 1.0 / size), True)
         copy = Component(
             c.variables, c.rows, c.hats, c.coefficients, terms={("rule", -1): rule}, plan=c.plan, order=c.order
         )
-        return self.solutions(copy, theta, np.zeros(1), np.zeros(1), -1, DOUBLE)[1]
+        points = np.atleast_1d(z)
+        return self.solutions(copy, theta, points, np.zeros(points.shape), -1, DOUBLE)[1]
 
     def _jacobian_structure(self) -> set[Pair]:
         entries: set[Pair] = {(k, k) for k in range(len(self.pairs))}

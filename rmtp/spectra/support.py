@@ -11,6 +11,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
+from scipy import interpolate
 
 from ..dyson.resolvent import Resolvent
 from ..errors import NotConverged
@@ -180,6 +181,8 @@ def _edges(axis: Axis, zero: Zero, brackets: list[tuple[float, float]]) -> list[
                 done.append((Edge(folded, 0.5), rising))
             elif narrowed:
                 edge = _square_root_edge(axis, outside, inside) or _power_edge(axis, outside, inside)
+                if edge.exponent > 0.5:
+                    edge = _end(axis, edge, outside - inside)
                 done.append((edge, rising))
             else:
                 left.append((outside, inside))
@@ -297,7 +300,31 @@ def _power_edge(axis: Axis, outside: float, inside: float) -> Edge:
         if abs(better - edge) > distance:
             break
         edge = better
-    return Edge(edge, p)
+    return Edge(_hard(edge, abs(inside - outside)) if p < 0 else edge, p)
+
+
+def _end(axis: Axis, edge: Edge, bracket: float) -> Edge:
+    """An edge at which the law follows a coefficient to its end, as Beta(1, 3) ends at 1: from outside, where all is real.
+
+    Its density falls too fast to be followed; that of the coefficient has its pole exactly there.
+    """
+    own = axis.resolvent
+    x = edge.x + np.sign(bracket) * own.spread * np.geomspace(1e-5, 4e-4, 9)
+    _, inside, known, out = axis.look(x)
+    if inside.any() or not known.all():
+        return edge
+    best = edge.x + 20 * bracket
+    for pole in own.poles(out):
+        if np.all(np.isfinite(pole)) and len(set(np.sign(pole))) == 1 and np.abs(pole[0]) < 0.5 * np.abs(pole[-1]):
+            root = float(interpolate.BarycentricInterpolator(pole, x)(0.0))
+            best = root if abs(root - edge.x) < abs(best - edge.x) else best
+    return Edge(recognised(best, own.spread), edge.exponent) if abs(best - edge.x) < 10 * abs(bracket) else edge
+
+
+def _hard(edge: float, bracket: float) -> float:
+    """A divergence lies where a matrix becomes singular: at a simple number, if there is one within what powers can tell."""
+    simple = float(Fraction(edge).limit_denominator(60))
+    return simple if abs(simple - edge) <= 1e-3 * bracket else float(edge)
 
 
 def _fit(x: np.ndarray, rho: np.ndarray, edge: float, sign: float) -> tuple[float, float]:
