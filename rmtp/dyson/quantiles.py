@@ -13,8 +13,9 @@ import numpy as np
 
 from ..special import ndtr
 
-_FAITHFUL = 1e-10  # relative, of a probability that comes back
-_NEAR = 1e-3  # the probability below which quantiles are solved for
+_PROBES = np.array([1e-4, 1e-8, 1e-12, 1e-16, 1e-20])
+_FAITHFUL = 1e-11  # relative, of a probability that comes back
+_NEAR = 0.02  # the probability below which quantiles are solved for
 _POWER = 8
 _T, _W = np.polynomial.legendre.leggauss(64)
 _V = (1 + _T) / 2
@@ -27,34 +28,31 @@ def at_normal(frozen: Any, t: np.ndarray) -> np.ndarray:
     below, above = ndtr(np.where(low, t, -1)), ndtr(np.where(low, -1, -t))
     x = np.where(low, frozen.ppf(below), frozen.isf(above))
     left, right = (float(end) for end in frozen.support())
-    for end, q, side, quantile in ((left, below, low, frozen.ppf), (right, above, ~low, frozen.isf)):
+    for end, q, side, sign, quantile in ((left, below, low, 1.0, frozen.ppf), (right, above, ~low, -1.0, frozen.isf)):
         near = side & (q < _NEAR)
         if end == 0 and near.any():
-            sign = 1.0 if side is low else -1.0
-            x[near] = (
-                _faithful(lambda y, s=sign: frozen.pdf(s * y), sign * quantile(_NEAR), q[near], sign * x[near]) * sign
-            )
+            found = _solved(lambda y, s=sign: frozen.pdf(s * y), lambda p, s=sign, f=quantile: s * f(p), q[near])
+            x[near] = x[near] if found is None else sign * found
     return x
 
 
-def _faithful(density: Any, start: float, q: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Distances x from the end with probabilities q: as they are if all are faithful, else solved for from `start`."""
+def _solved(density: Any, quantile: Any, q: np.ndarray) -> np.ndarray | None:
+    """Distances from the end with probabilities q; None if those of SciPy are faithful, or the density no help."""
     with np.errstate(all="ignore"):
-        wrong = ~(np.abs(_mass(density, x) / q - 1) <= _FAITHFUL)
-    if not wrong.any():
-        return x
-    goal, y = np.log(q), np.full(q.shape, np.log(start))
-    with np.errstate(all="ignore"):
-        y += (goal - np.log(_NEAR)) * _NEAR / (density(start) * start)
+        if np.all(np.abs(_mass(density, quantile(_PROBES)) / _PROBES - 1) <= _FAITHFUL):
+            return None
+        goal, start = np.log(q), float(quantile(_NEAR))
+        y = np.log(start) + (goal - np.log(_NEAR)) * _NEAR / (density(start) * start)
         for _ in range(60):
-            mass, place = _mass(density, np.exp(y)), np.exp(y)
+            place = np.exp(y)
+            mass = _mass(density, place)
             step = (np.log(mass) - goal) * mass / (density(place) * place)
             y = y - step
             if np.all(np.abs(step) <= 1e-15 * np.abs(y)):
                 break
         solved = np.exp(y)
-        good = wrong & (np.abs(_mass(density, solved) / q - 1) <= _FAITHFUL)
-    return np.where(good, solved, x)
+        good = np.abs(_mass(density, solved) / q - 1) <= _FAITHFUL
+    return solved if np.all(good) else None
 
 
 def _mass(density: Any, x: np.ndarray) -> np.ndarray:
