@@ -40,7 +40,7 @@ ORDER = [
         "zlaw",
         "uses",
     ),
-    *("dyson.coefficients", "dyson.panels", "dyson.elimination", "dyson.couplings", "dyson.system"),
+    *("dyson.quantiles", "dyson.coefficients", "dyson.panels", "dyson.elimination", "dyson.couplings", "dyson.system"),
     *("dyson.closure", "dyson.continuation", "dyson.series", "dyson.implicit", "theorem", "limit", "memory"),
     *(
         "solving",

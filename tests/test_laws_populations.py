@@ -17,6 +17,7 @@ import scipy.stats
 from mpmath import mp
 
 import rmtp
+from rmtp.dyson.quantiles import at_normal
 from rmtp.spectra.axis import Edge, Interval
 from rmtp.spectra.density import Stub, build
 
@@ -26,6 +27,10 @@ n = rmtp.Dim("n")
 def uniform(low):
     """E[D/(1 - a D)] of the uniform law on [low, 1]; one logarithm of a ratio, real for real a outside the cut."""
     return lambda a: (-(1 - low) / a - mp.log((1 - a) / (1 - a * low)) / a**2) / (1 - low)
+
+
+def beta31(a):
+    return -3 * ((mp.mpf(1) / 3 + 1 / (2 * a) + 1 / a**2) / a + mp.log(1 - a) / a**4)
 
 
 def exponential(a):
@@ -39,6 +44,7 @@ TRANSFORMS = {
     "uniform(0, 1)": uniform(mp.mpf(0)),
     "gap": uniform(mp.mpf("0.001")),
     "beta(2, 1)": lambda a: -1 / a - 2 / a**2 - 2 * mp.log(1 - a) / a**3,
+    "beta(3, 1)": beta31,
     "arcsine": lambda a: (1 / mp.sqrt(1 - a) - 1) / a,
     "mixed": lambda a: 1 / (1 - a) / 2 + (-1 / a - mp.log(1 - a) / a**2) / 2,
     "exponential": exponential,
@@ -47,6 +53,7 @@ POPULATIONS = {
     "uniform(0, 1)": scipy.stats.uniform(0, 1),
     "gap": scipy.stats.uniform(0.001, 0.999),
     "beta(2, 1)": scipy.stats.beta(2, 1),
+    "beta(3, 1)": scipy.stats.beta(3, 1),
     "arcsine": scipy.stats.beta(0.5, 0.5),
     "mixed": rmtp.Mixture([rmtp.Discrete([1.0]), scipy.stats.uniform(0, 1)], [0.5, 0.5]),
     "exponential": scipy.stats.truncexpon(3),
@@ -55,6 +62,7 @@ MOMENTS = {
     "uniform(0, 1)": lambda k: F(1, k + 1),
     "gap": lambda k: (1 - F(1, 1000) ** (k + 1)) / (k + 1) / F(999, 1000),
     "beta(2, 1)": lambda k: F(2, k + 2),
+    "beta(3, 1)": lambda k: F(3, k + 3),
     "arcsine": lambda k: F(math.comb(2 * k, k), 4**k),
     "mixed": lambda k: (1 + F(1, k + 1)) / 2,
 }
@@ -63,12 +71,13 @@ CASES = [
     ("uniform(0, 1)", 0.5),
     ("uniform(0, 1)", 1.0),
     ("uniform(0, 1)", 1.5),
-    ("beta(2, 1)", 1.5),
+    ("beta(3, 1)", 1.5),
     ("arcsine", 1.0),
     *(
         pytest.param(*case, marks=pytest.mark.slow)
         for case in [
-            ("beta(2, 1)", 0.5),
+            ("beta(2, 1)", 1.5),
+            ("beta(3, 1)", 3.0),
             ("arcsine", 0.5),
             ("arcsine", 1.5),
             ("mixed", 0.5),
@@ -188,12 +197,55 @@ def test_the_density_jumps_where_the_population_reaches_zero():
     assert law_of("uniform(0, 1)", 1.5).pdf(1e-9) == pytest.approx(4 / 3, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_density_that_tends_to_zero_beside_an_atom():
     """Beta(2, 1): 2/3 * 2 * f_D(2 x) = 16/3 x, hidden by the pole of the atom long before it ends."""
     law = law_of("beta(2, 1)", 1.5)
     assert [e.exponent for e in law.edges] == [1.0, 0.5]
     for x in (1e-9, 1e-7, 1e-5, 1e-4):
         assert law.pdf(x) == pytest.approx(-silverstein("beta(2, 1)", 1.5, x).imag / np.pi, rel=0, abs=1e-7)
+
+
+def test_densities_that_fall_fast_beside_an_atom():
+    """Beta(3, 1) at ratio 3/2: 2/3 * 2 * f_D(2 x) = 16 x**2 (1 + O(x log x)), down to where it is one part in 1e13 of the pole."""
+    law = law_of("beta(3, 1)", 1.5)
+    assert [e.exponent for e in law.edges] == [2.0, 0.5]
+    for x in (1e-6, 1e-5, 1e-4, 1e-3):
+        assert law.pdf(x) == pytest.approx(-silverstein("beta(3, 1)", 1.5, x).imag / np.pi, rel=0, abs=1e-10)
+    assert law.pdf(1e-3) == pytest.approx(16e-6, rel=0.03)
+
+
+def test_quantiles_that_scipy_rounds():
+    """Of |N(0, 1)| below 3, Phi(x) - 1/2 = q (Phi(3) - 1/2): scipy.stats solves for Phi(x), which is 1/2 up to rounding."""
+    t = np.array([-9.5, -7, -4, -2, -1, 0, 2])
+    with mp.workdps(40):
+        share = mp.ncdf(3) - mp.mpf(1) / 2
+        exact = [mp.sqrt(2) * mp.erfinv(2 * share * mp.ncdf(v)) for v in t]
+    np.testing.assert_allclose(at_normal(scipy.stats.truncnorm(0, 3), t), np.array(exact, dtype=float), rtol=1e-13)
+    np.testing.assert_allclose(at_normal(scipy.stats.truncnorm(-3, 0), -t), -np.array(exact, dtype=float), rtol=1e-13)
+
+
+@pytest.mark.slow
+def test_a_truncated_normal_population_beside_an_atom():
+    """Free cumulants c**(k-1) E d**k; the density at 0 is (2/3) * 2 * f_D(0), as for every population with mass there."""
+    population = scipy.stats.truncnorm(0, 3)
+    W = rmtp.Gaussian(rmtp.Dim("m", 1.5), n)
+    law = rmtp.spectrum(W @ rmtp.diag(rmtp.IID(n, population)) @ W.T)
+    d = [population.expect(lambda x, k=k: x**k) for k in range(1, 5)]
+    exact = oracle.moments_from_cumulants([1.5 ** (k - 1) * d[k - 1] for k in range(1, 5)], 4)
+    assert law.expect(np.ones_like) == pytest.approx(1, abs=1e-10)
+    for k in range(1, 5):
+        assert law.expect(lambda x, k=k: x**k) == pytest.approx(exact[k - 1], rel=1e-9)
+    assert law.pdf(1e-7) == pytest.approx(4 / 3 * population.pdf(0), rel=1e-5)
+
+
+@pytest.mark.parametrize("ratio", [1.5, pytest.param(3.0, marks=pytest.mark.slow)])
+def test_a_law_that_ends_with_its_population(ratio):
+    """Beta(1, 3): x(g) = 1/g + E[D/(1 - c D g)] has no critical point below g = 1/c, where it is c + E[D/(1 - D)] = c + 1/2."""
+    W = rmtp.Gaussian(rmtp.Dim("m", ratio), n)
+    law = rmtp.spectrum(W @ rmtp.diag(rmtp.IID(n, scipy.stats.beta(1, 3))) @ W.T)
+    assert law.edges[-1].x == pytest.approx(ratio + 0.5, abs=1e-10)
+    assert law.edges[-1].exponent == pytest.approx(2, abs=0.01)
 
 
 def test_an_atom_is_not_smeared_over_a_density():

@@ -434,3 +434,27 @@ def test_gaussian_diagonal_plus_goe():
             w = x - g
             g = 0.5 * g + 0.5 * (-1j * math.sqrt(math.pi / 2) * wofz(w / math.sqrt(2)))
         assert float(law.pdf(x)) == pytest.approx(-g.imag / math.pi, abs=1e-10)
+
+
+def test_a_hard_edge_away_from_zero():
+    """(I + W).T (I + W) - I: w g (1 - g)**2 = 1 at w = z + 1 (Dozier, Silverstein), so g ~ w**(-1/3), and 27/4 at g = 1/3."""
+    n = rmtp.Dim("n")
+    W = rmtp.Gaussian(n, n)
+    law = rmtp.spectrum(W + W.T + W.T @ W)
+    assert law.edges[0].x == -1
+    assert law.edges[0].exponent == pytest.approx(-1 / 3, abs=1e-12)
+    assert law.edges[1].x == pytest.approx(23 / 4, abs=1e-12)
+    assert law.expect(np.ones_like) == pytest.approx(1, abs=1e-10)
+
+
+def test_a_polynomial_where_its_words_vanish():
+    """f(X) = X**4 - 3 X**2 + X/2 at 0: some traces of the system are 0 there, and what moves them is rounding."""
+    n = rmtp.Dim("n")
+    X = rmtp.GOE(n)
+    law = rmtp.spectrum(X**4 - 3 * X**2 + F(1, 2) * X)
+    x = np.array([-2.5, -1.0, 0.0, 0.01, 1.0])
+    exact = []
+    for v in x:
+        roots = [r.real for r in np.roots([1, 0, -3, 0.5, -v]) if abs(r.imag) < 1e-9 and abs(r.real) < 2]
+        exact.append(sum(np.sqrt(4 - r * r) / (2 * np.pi * abs(4 * r**3 - 6 * r + 0.5)) for r in roots))
+    np.testing.assert_allclose(law.pdf(x), exact, rtol=0, atol=1e-11)
