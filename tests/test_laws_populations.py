@@ -207,7 +207,7 @@ def test_a_density_that_tends_to_zero_beside_an_atom():
 
 
 def test_densities_that_fall_fast_beside_an_atom():
-    """Beta(3, 1) at ratio 3/2: 2/3 * 2 * f_D(2 x) = 16 x**2 (1 + O(x log x)), down to where it is one part in 1e13 of the pole."""
+    """Beta(3, 1) at ratio 3/2: 2/3 * 2 * f_D(2 x) = 16 x**2 (1 + O(x log x)), to one part in 1e13 of the pole."""
     law = law_of("beta(3, 1)", 1.5)
     assert [e.exponent for e in law.edges] == [2.0, 0.5]
     for x in (1e-6, 1e-5, 1e-4, 1e-3):
@@ -216,7 +216,7 @@ def test_densities_that_fall_fast_beside_an_atom():
 
 
 def test_quantiles_that_scipy_rounds():
-    """Of |N(0, 1)| below 3, Phi(x) - 1/2 = q (Phi(3) - 1/2): scipy.stats solves for Phi(x), which is 1/2 up to rounding."""
+    """Of |N(0, 1)| below 3, Phi(x) - 1/2 = q (Phi(3) - 1/2): scipy.stats solves for Phi(x), which is 1/2 + rounding."""
     t = np.array([-9.5, -7, -4, -2, -1, 0, 2])
     with mp.workdps(40):
         share = mp.ncdf(3) - mp.mpf(1) / 2

@@ -27,6 +27,7 @@ _CUTS = 45
 _BLIND_CUTS = 8  # of a piece in which the density is not known somewhere
 _MAX_PANELS = 200
 _SMOOTH = 6.0
+_RISEN = 5.0
 _NEAREST = 10
 _HALVINGS = 60
 _MAX_PIECES = 1 << 14
@@ -150,7 +151,8 @@ def build(
                 span = (0.0, 1 - float(special.betaincinv(qb, qa, small.reach / (b - a))))
             rho = float(density(np.array([small.reach if right else -small.reach]))[0])
             exponent = (i.left if right else i.right).exponent
-            most = 1.0 if exponent > 10 else 2 / (1 + exponent)
+            # what falls faster than any power at 0 may still rise towards it at this distance
+            most = _RISEN if exponent > 10 else 2 / (1 + exponent)
             if not small.mass <= most * rho * small.reach:
                 raise NotConverged(
                     f"the mass next to 0 is {small.mass:.3g}, more than the density there lets expect",

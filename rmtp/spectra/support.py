@@ -40,7 +40,8 @@ def find(resolvent: Resolvent, refine: int = 0) -> tuple[list[Interval], list[At
         return [], measured(axis, [], located(axis, np.array([resolvent.mean]), np.array([scale])))
     x, g, inside = _grid(axis, refine)
     hidden = resolvent.grounded
-    touched = np.any(inside & (np.abs(x) <= (NEAR if hidden else 1e-6) * resolvent.spread))
+    dying = any(_fades(b, resolvent.spread) for b in _brackets(x, inside))
+    touched = np.any(inside & (np.abs(x) <= (NEAR if hidden and not dying else 1e-6) * resolvent.spread))
     zero = at_zero(axis) if touched else Zero(0.0, 0.0)
     if zero.mass:
         axis = Axis(resolvent, zero.mass)
