@@ -97,9 +97,12 @@ def main(quick: bool = False) -> str:
     rows = rows_of("uniform population", population(), uniform_response, x, heights)
     heights = (1e-2,) if quick else (1e-2, 1e-3)  # over the axis
     rows += rows_of("tanh Jacobian", jacobian(), gate_response, np.linspace(0.01, 3.5, POINTS), heights)
+    again = next(t for what, t, _ in rows if what.startswith("tanh") and "further" in what)
     notes = [
-        "The iteration smooths over Im z and is charged for no extrapolation to 0; its equations and integrals were worked out "
-        "on paper, one closed, one by 200 Gauss nodes."
+        "The iteration is that of an equation worked out on paper, its integral closed for the uniform population and 200 Gauss nodes "
+        "for the gates; it stays off the axis, and is off by about the square root of Im z next to an edge.",
+        f"With the closed integral it is {rows[1][1] / rows[2][1]:.0f} times faster than `law.pdf`; with nodes it takes "
+        f"{rows[-2][1] / again:.1f} times as long at Im z = {heights[-1]:g}.",
     ]
     return table(f"{POINTS} density points of laws with continuous coefficients", rows, notes)
 
