@@ -99,8 +99,8 @@ def main(quick: bool = False) -> str:
     rows += rows_of("tanh Jacobian", jacobian(), gate_response, np.linspace(0.01, 3.5, POINTS), heights)
     again = next(t for what, t, _ in rows if what.startswith("tanh") and "further" in what)
     notes = [
-        "The iteration is that of an equation worked out on paper, its integral closed for the uniform population and 200 Gauss nodes "
-        "for the gates; it stays off the axis, and is off by about the square root of Im z next to an edge.",
+        "The iteration is that of an equation worked out on paper, its integral closed for the uniform population and 200 "
+        "Gauss nodes for the gates; it stays off the axis, and is off by about the square root of Im z next to an edge.",
         f"With the closed integral it is {rows[1][1] / rows[2][1]:.0f} times faster than `law.pdf`; with nodes it takes "
         f"{rows[-2][1] / again:.1f} times as long at Im z = {heights[-1]:g}.",
     ]
