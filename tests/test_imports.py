@@ -100,7 +100,7 @@ ORDER = [
     ),
     *("networks.checks", "networks", "plotbands", "prediction", "likelihood", "regression", "sklearn"),
     *("amp.problems", "amp.observed", "amp.fresh", "amp.evolution", "amp.simulation", "amp.correction"),
-    *("amp.algorithms", "amp.denoisers", "amp.channels", "amp.spectral", "amp.fixedpoints", "amp"),
+    *("amp.algorithms", "amp.tabulated", "amp.denoisers", "amp.channels", "amp.spectral", "amp.fixedpoints", "amp"),
     *(
         "training.stack",
         "training.finite",
