@@ -9,7 +9,12 @@ author = "the rmtp authors"
 copyright = "2026, the rmtp authors"
 release = version = installed_version("rmtp")
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "matplotlib.sphinxext.plot_directive",
+]
 html_theme = "alabaster"
 html_theme_options = {
     "description": "Limits of wide random computations",
@@ -23,6 +28,11 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+plot_include_source = True
+plot_html_show_source_link = False
+plot_html_show_formats = False
+plot_formats = [("png", 100)]
+plot_pre_code = ""
 suppress_warnings = ["ref.python"]  # the T of a shape (n, T) is a number of positions, not one of three attributes
 
 
