@@ -16,14 +16,25 @@ import numpy as np
 
 from .errors import BadParameter
 from .normal import Hat, Initial
-from .plotmarks import MARKERS, PALETTE, deviations, limit_line, numbers, short, spectral_names, stems
+from .plotmarks import (
+    MARKERS,
+    PALETTE,
+    SPECTRAL_POINTS,
+    bars,
+    deviations,
+    headroom,
+    limit_line,
+    numbers,
+    short,
+    spectral_curves,
+    spectral_names,
+    stems,
+)
 from .sample import generator, positive, sample
 
 GREY = "#777777"
 _CURVE_SAMPLES = 400_000
 _BINS = 600
-_SPECTRAL_POINTS = 400
-_STEEP = 0.01  # next to an infinite density, this share of an interval does not decide on the height of the axis
 _ATOM_SHARE = 1e-3  # a value that comes back in more than this share of the samples is an atom
 
 
@@ -260,16 +271,15 @@ def spectral_law(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('eigenvalue', 'density')
     """
-    curves, drawn = _spectral_curves(law), None if width is None else _apart_from_atoms(law, width, rng)
+    curves, drawn = spectral_curves(law), None if width is None else _apart_from_atoms(law, width, rng)
     with drawing(ax) as axes:
         top = axes.get_ylim()[1] if axes.has_data() else 0.0
         if drawn is not None and len(drawn[0]):
-            values, total = drawn
-            counts, edges = np.histogram(values, bins=_spectral_bins(values))
-            _histogram(axes, counts, edges, total)
+            bars(axes, law, *drawn)
         _spectral_lines(axes, [(x, rho) for x, rho, _ in curves], label, line)
         stems(axes, law)
-        top = max([top, *(1.2 * float(np.max(rho[seen], initial=0.0)) for _, rho, seen in curves)])
+        rows = len(axes.get_legend_handles_labels()[0])
+        top = max(top, headroom([(x[seen], rho[seen]) for x, rho, seen in curves], rows) if curves else 0.0)
         axes.set_ylim(0, top or 1.0)
         spectral_names(axes, law)
     return axes
@@ -314,7 +324,7 @@ def spectral_law_loglog(
     ends = [(max(a, least * b), b) for a, b in law.support() if b > 0]
     if not ends or not np.isfinite(ends[-1][1]):
         raise BadParameter(f"{law!r} has no bounded density on the positive axis", remedy="spectral_law(law)")
-    shares = (1 - np.cos(np.pi * (np.arange(_SPECTRAL_POINTS) + 0.5) / _SPECTRAL_POINTS)) / 2
+    shares = (1 - np.cos(np.pi * (np.arange(SPECTRAL_POINTS) + 0.5) / SPECTRAL_POINTS)) / 2
     points = [a * (b / a) ** shares for a, b in ends]
     drawn = None if width is None else _apart_from_atoms(law, width, rng)
     with drawing(ax) as axes:
@@ -328,33 +338,6 @@ def spectral_law_loglog(
         _spectral_lines(axes, [(x, law.pdf(x)) for x in points], label, line)
         spectral_names(axes, law)
     return axes
-
-
-def _spectral_curves(law: Any) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Per interval of the support: points, density, and whether a point decides on the height of the axis."""
-    edges = law.edges
-    curves = []
-    for left, right in zip(edges[::2], edges[1::2]):
-        a, b = left.x, right.x
-        x = np.concatenate([a + (b - a) * _graded(left.exponent), b - (b - a) * _graded(right.exponent)[::-1]])
-        x = x[(x > a) & (x < b)]
-        rho, seen = law.pdf(x), np.ones(len(x), dtype=bool)
-        if left.exponent < 0:
-            seen &= x - a > _STEEP * (b - a)
-        if right.exponent < 0:
-            seen &= b - x > _STEEP * (b - a)
-        if left.exponent > 0:
-            x, rho, seen = np.append(a, x), np.append(0.0, rho), np.append(False, seen)
-        if right.exponent > 0:
-            x, rho, seen = np.append(x, b), np.append(rho, 0.0), np.append(seen, False)
-        curves.append((x, rho, seen))
-    return curves
-
-
-def _graded(exponent: float) -> np.ndarray:
-    """Distances from an edge up to half of the interval, closer next to it; equal masses next to an infinite density."""
-    u = (np.arange(_SPECTRAL_POINTS // 2) + 0.5) / (_SPECTRAL_POINTS // 2)
-    return u ** (1 / (1 + exponent) if exponent < -0.5 else 2) / 2
 
 
 def _apart_from_atoms(law: Any, width: int, rng: Any) -> tuple[np.ndarray, int]:
