@@ -1,8 +1,12 @@
 """Sphinx configuration."""
 
 import re
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "rmtp"
 author = "the rmtp authors"
@@ -14,6 +18,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
     "matplotlib.sphinxext.plot_directive",
+    "_gallery",
 ]
 html_theme = "alabaster"
 html_theme_options = {

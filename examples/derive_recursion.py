@@ -26,7 +26,9 @@ if len(sys.argv) > 1:
     with plots.style():
         fig, ax = plots.figure(8.4, 5)
         ax.plot(range(steps + 1), curve, label="derived recursion")
-        ax.errorbar(range(steps + 1), runs.mean(), 2 * runs.se(), fmt="o", capsize=3, label="four runs at n = 2000 ± 2 se")
+        ax.errorbar(
+            range(steps + 1), runs.mean(), 2 * runs.se(), fmt="o", capsize=3, label="four runs at n = 2000 ± 2 se"
+        )
         rows = [r for r in found.latex().splitlines() if "_{t" in r]
         text = "\n".join("$" + r.replace("&", "").replace("\\\\", "").strip() + "$" for r in rows)
         ax.text(0.3, 0.55, text, transform=ax.transAxes, fontsize=15, linespacing=2.0, va="center")

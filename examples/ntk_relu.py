@@ -39,7 +39,9 @@ if len(sys.argv) > 1:
         fig, ax = plots.figure()
         ax.plot(x[:, 0] ** 2, 0.75 * x[:, 0] ** 2 + 1.75, label="3/4 |ξ|²/m + 7/4")
         error = 2 * drawn.std(axis=0, ddof=1) / 30**0.5
-        ax.errorbar(x[:, 0] ** 2, drawn.mean(axis=0), error, fmt="o", capsize=4, label="30 networks of width 500 ± 2 se")
+        ax.errorbar(
+            x[:, 0] ** 2, drawn.mean(axis=0), error, fmt="o", capsize=4, label="30 networks of width 500 ± 2 se"
+        )
         ax.set_xlabel("size of the input |ξ|²/m")
         ax.set_ylabel("tangent kernel Θ(ξ, ξ)")
         ax.legend()

@@ -35,5 +35,5 @@ if __name__ == "__main__":
 
         with plots.style():
             fig, ax = plots.figure()
-            rmtp.verify(overlap, widths=(100, 200, 400, 800)).plot(ax).set_ylabel("overlap of input and output")
+            rmtp.verify(overlap, widths=(100, 200, 400)).plot(ax).set_ylabel("overlap of input and output")
         fig.savefig(sys.argv[1])

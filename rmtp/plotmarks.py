@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 
 from .errors import BadParameter
+from .normal import Hat, Initial
 
 # Okabe & Ito: distinct under every common colour blindness, and in grey
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_CURVE_SAMPLES = 400_000
+_BINS = 600
+_ATOM_SHARE = 1e-3  # a value that comes back in more than this share of the samples is an atom
 SPECTRAL_POINTS = 400
 _STEEP = 0.01  # next to an infinite density, this share of an interval does not decide on the height of the axis
 _FLUCTUATION = 0.05  # of an interval's length: so far do finite matrices reach beyond its ends
@@ -35,6 +39,44 @@ def numbers(values: Any, steps: Sequence[Any], label: str) -> np.ndarray:
 
 def short(text: str, most: int = 40) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def zlaw_density(law: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, list[tuple[float, float]]]:
+    """Points and density of the continuous part of Z, and its atoms (value, probability)."""
+    mean, std = float(law.mean), float(law.std)
+    if std == 0:
+        return np.empty(0), np.empty(0), [(mean, 1.0)]
+    if _is_gaussian(law):
+        points = mean + std * np.linspace(-4, 4, 401)
+        return points, np.exp(-(((points - mean) / std) ** 2) / 2) / (std * np.sqrt(2 * np.pi)), []
+    values = law.rvs(_CURVE_SAMPLES, rng)
+    distinct, counts = np.unique(values, return_counts=True)
+    heavy = counts > _ATOM_SHARE * len(values)
+    atoms = [(float(v), float(c) / len(values)) for v, c in zip(distinct[heavy], counts[heavy], strict=True)]
+    smooth = values[~np.isin(values, distinct[heavy])]
+    if len(smooth) < _ATOM_SHARE * len(values):
+        return np.empty(0), np.empty(0), atoms
+    low, high = np.quantile(smooth, [5e-4, 1 - 5e-4])
+    bandwidth = max(min(smooth.std(), (high - low) / 4) * len(smooth) ** -0.2, (high - low) / _BINS)
+    # the samples' own ends are reflected, which keeps the density of a law with a hard edge (tanh) up to the edge
+    first, last = max(smooth.min(), low - 5 * bandwidth), min(smooth.max(), high + 5 * bandwidth)
+    counts, edges = np.histogram(smooth, bins=_BINS, range=(first, last))
+    bins = bandwidth * _BINS / (last - first)
+    from scipy import ndimage  # nothing but a figure needs it
+
+    density = ndimage.gaussian_filter1d(counts / (len(values) * np.diff(edges)), bins, mode="reflect")
+    points = (edges[:-1] + edges[1:]) / 2
+    shown = (points >= low) & (points <= high)
+    return points[shown], density[shown], atoms
+
+
+def _is_gaussian(law: Any) -> bool:
+    """Whether Z is an affine function of Gaussians."""
+    table = law._theorem.atoms.table
+    return all(
+        sum(power for _, power in mono) <= 1 and all(isinstance(table[a], Hat | Initial) for a, _ in mono)
+        for mono in law._form.terms
+    )
 
 
 def stems(ax: Any, law: Any) -> None:

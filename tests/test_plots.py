@@ -217,7 +217,8 @@ def test_several_laws_in_one_axes(ax):
 def test_singular_values_that_are_all_one(ax):
     plots.spectral_law(rmtp.singular_values(rmtp.Haar(rmtp.Dim("n"))), ax, width=30)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("singular value", "mass")
-    assert [t.get_text() for t in ax.texts] == ["mass 1"] and not ax.patches
+    labels = [item.get_label() for item in ax.get_lines()]
+    assert labels[0] == "atom of mass 1" and not ax.patches
 
 
 def test_a_hard_edge_is_a_straight_line_on_logarithmic_axes(ax):
