@@ -26,6 +26,7 @@ html_theme_options = {
     "fixed_sidebar": True,
     "page_width": "1100px",
 }
+html_static_path = ["_static"]
 html_show_sphinx = False
 exclude_patterns = ["_build"]
 
