@@ -1,7 +1,7 @@
 """Three programs, three limits: a spectrum, a gradient with memory, an algorithm and its correction. The figure of the README.
 
-Left: eigenvalues of X T X + Y. Middle: coordinates of the gradient of mean((W 1)^2), which treating W.T as independent of W gets
-wrong. Right: iterative soft thresholding, as it is written and with its Onsager term derived.
+Left: eigenvalues of X T X + Y. Middle: coordinates of the gradient of mean((W 1)^2), which treating W.T as independent of
+W gets wrong. Right: iterative soft thresholding, as it is written and with its Onsager term derived.
 """
 
 import sys
