@@ -90,4 +90,4 @@ def test_every_example_is_in_the_gallery():
     assert sorted(listed) == sorted(scripts)
     for script in scripts:
         source = (DOCS.parent / "examples" / f"{script}.py").read_text()
-        assert source.startswith('"""') and "with plots.style():" in source and "savefig(sys.argv[1])" in source, script
+        assert source.startswith('"""') and "with plots.style():" in source and "savefig(sys.argv[1]" in source, script
