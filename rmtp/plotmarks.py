@@ -136,7 +136,8 @@ def bars(ax: Any, law: Any, values: np.ndarray, total: int) -> None:
     """A histogram on each interval of the support, of area their share; what lies outside of all of them is marked."""
     ends = [e.x for e in law.edges]
     intervals = list(zip(ends[::2], ends[1::2])) if np.all(np.isfinite(ends)) else [(-np.inf, np.inf)]
-    left, label = np.sort(values), f"one matrix, {total} values"
+    left = np.sort(values)
+    label: str | None = f"one matrix, {total} values"
     for a, b in intervals:
         margin = _FLUCTUATION * (b - a) if np.isfinite(b - a) else 0.0
         near = (left >= a - margin) & (left <= b + margin)
