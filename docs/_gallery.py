@@ -9,10 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
-from docutils.nodes import Node
-from docutils.statemachine import StringList
-from sphinx.util.docutils import SphinxDirective
-
 EXAMPLES = Path(__file__).parent.parent / "examples"
 LIBRARY = Path(__file__).parent.parent / "rmtp"
 
@@ -36,29 +32,28 @@ def draw(script: Path, png: Path) -> None:
         sys.argv = argv
 
 
-class Example(SphinxDirective):
-    """``.. example:: NAME``, with the option ``text`` for the sentence alone."""
-
-    required_arguments = 1
-    option_spec: ClassVar = {"text": lambda argument: True}
-
-    def run(self) -> list[Node]:
-        script = EXAMPLES / f"{self.arguments[0]}.py"
-        self.env.note_dependency(str(script))
-        sentence = first_sentence(script).replace("|", r"\|").replace("*", r"\*")
-        lines = [f":download:`{script.name} <../examples/{script.name}>` {sentence}", ""]
-        if "text" not in self.options:
-            png = Path(self.env.app.outdir) / "plot_directive" / "gallery" / f"{script.stem}.png"
-            draw(script, png)
-            lines += [
-                f".. image:: {os.path.relpath(png, self.env.srcdir)}",
-                f"   :alt: {script.stem}",
-                "   :width: 92%",
-                "",
-            ]
-        return self.parse_text_to_nodes(StringList(lines, source=str(script)))
-
-
 def setup(app: Any) -> dict[str, bool]:
+    from docutils.statemachine import StringList  # here, since the tests import this file and do without Sphinx
+    from sphinx.util.docutils import SphinxDirective
+
+    class Example(SphinxDirective):
+        """``.. example:: NAME``, with the option ``text`` for the sentence alone."""
+
+        required_arguments = 1
+        option_spec: ClassVar = {"text": lambda argument: True}
+
+        def run(self) -> list[Any]:
+            script = EXAMPLES / f"{self.arguments[0]}.py"
+            self.env.note_dependency(str(script))
+            sentence = first_sentence(script).replace("|", r"\|").replace("*", r"\*")
+            lines = [f":download:`{script.name} <../examples/{script.name}>` {sentence}", ""]
+            if "text" not in self.options:
+                png = Path(self.env.app.outdir) / "plot_directive" / "gallery" / f"{script.stem}.png"
+                draw(script, png)
+                at = os.path.relpath(png, self.env.srcdir)
+                lines += [f".. image:: {at}", f"   :alt: {script.stem}", "   :width: 92%", ""]
+            nodes: list[Any] = self.parse_text_to_nodes(StringList(lines, source=str(script)))
+            return nodes
+
     app.add_directive("example", Example)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
