@@ -122,6 +122,17 @@ class LimitModel:
         """
         return "\n".join(_lines(self, _TEXT))
 
+    @property
+    def two_layers(self) -> str:
+        """The limit of "mean field" with two hidden layers; w and a are independent particles.
+
+        Examples
+        --------
+        >>> LimitModel(-1, 0, True, False).two_layers.splitlines()[2]
+        'h_k(x) = - eta sigma sum_{s<k} mean_data[ g_s u_s(x\') E[ phi(w_s.x\') phi(w_k.x) ] ],  u_s = a_s phi\'(h_s)'
+        """
+        return "\n".join(_two_layers(self))
+
     def latex(self) -> str:
         """The limit equations as a LaTeX ``aligned`` block.
 
@@ -181,6 +192,22 @@ _LATEX = {
     "F_k": r"F_k",
     "f_k": r"f_k",
 }
+
+
+def _two_layers(model: LimitModel) -> list[str]:
+    out = [
+        _TEXT["corrected" if model.corrected else "finite"],
+        "F_k(x) = sigma d* E[ a_k phi(h_k(x)) ],  a_0 ~ N(0, 1), w_0 ~ N(0, I)",
+        "h_k(x) = - eta sigma sum_{s<k} mean_data[ g_s u_s(x') E[ phi(w_s.x') phi(w_k.x) ] ],  u_s = a_s phi'(h_s)",
+        "b_k(x) = - eta sigma sum_{s<k} mean_data[ g_s phi(w_s.x') E[ u_s(x') u_k(x) ] ]",
+        "a_k+1 = a_k - eta sigma mean_data[ g_k phi(h_k) ]",
+        "w_k+1 = w_k - eta sigma mean_data[ g_k b_k phi'(w_k.x) x ]",
+    ]
+    logistic = _TEXT["logistic"].replace("{0}", "f_k" if model.corrected else "F_k")
+    if not model.corrected:
+        return [*out, _TEXT["two"].replace("{0}", "-y/2").replace("{1}", logistic)]
+    process = "g_0 ~ GP(0, sigma^2 d* K),  K the NNGP of a network with two hidden layers"
+    return [*out, process, _TEXT["one"].replace("{0}", logistic)]
 
 
 def _lines(model: LimitModel, words: dict[str, str]) -> list[str]:

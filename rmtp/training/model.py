@@ -80,7 +80,7 @@ class Linearised:
 
     @cached_property
     def spectrum(self) -> Spectrum:
-        """The eigendecomposition of the tangent kernel, made once, and the other blocks in its basis, when they are asked for."""
+        """The eigendecomposition of the tangent kernel, made once; other blocks are turned into its basis when asked for."""
         values, vectors = linalg.eigh(self.ntk, driver="evd", check_finite=False)
         size = float(max(abs(values[0]), abs(values[-1])))
         floor = max(len(values) * EPS, self.error) * size

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import BadParameter
 from .catalogue import IC_MF, LimitModel
-from .parametrisations import ABC, HALF, NAMED, key_of, named, plane
+from .parametrisations import ABC, HALF, NAMED, deep_mean_field, key_of, named, plane
 
 SLOW = Fraction(1, 4)  # a correction n^-1/4 is halved by sixteen times the width
 
@@ -157,12 +157,11 @@ class Report:
 
     @property
     def equations(self) -> str:
-        """The limit equations as text; empty outside the band, and where features of several layers are learned.
-
-        The latter have no closed form: `feature_learning` unrolls them.
-        """
-        if self.model is None or (self.scaling.depth > 1 and self.model.evolves):
+        """The limit equations as text; empty outside the band, and in "mup" with several layers: see `feature_learning`."""
+        if self.model is None:
             return ""
+        if self.scaling.depth > 1 and self.model.evolves:
+            return self.model.two_layers if deep_mean_field(self.scaling) else ""
         lines = self.model.equations.splitlines()
         if self.scaling.depth > 1:
             lines = [
@@ -250,16 +249,16 @@ def classify(scaling: Any, *, depth: int = 1) -> Report:
     """
     if isinstance(scaling, str):
         key = key_of(scaling)
-        found = named(key, depth)
-        if key == "mean field" and depth > 1:
-            return _deep_mean_field(found)
-        return _corrected(found) if key == "ic-mf" else classify(found)
+        found = classify(named(key, depth))
+        return _corrected(found) if key == "ic-mf" and found.model is not None else found
     if isinstance(scaling, Sequence | np.ndarray) and len(scaling) == 2:
         return classify(plane(*scaling))
     if not isinstance(scaling, ABC):
         raise BadParameter(
             f"the scaling {scaling!r}", remedy=f"an ABC, a pair (q_sigma, q~), or one of {', '.join(NAMED)}"
         )
+    if deep_mean_field(scaling):
+        return _deep_mean_field(scaling)
     e = exponents(scaling)
     for k, size in enumerate(e.hidden):
         if size:
@@ -318,24 +317,26 @@ def _notes(report: Report) -> Iterator[str]:
     )
 
 
-def _corrected(scaling: ABC) -> Report:
-    e = exponents(scaling)
-    moved = Exponents(e.hidden, Fraction(0), e.kernel, e.update, e.features, e.kernel_change, e.weights)
+def _corrected(report: Report) -> Report:
     text = (
         "f_t - f_0 of mean field plus the initial function of NTK: finite from the start, and features are learned; "
         f"the limit is {IC_MF.name} ({IC_MF.state})"
     )
-    return Report(scaling, moved, IC_MF, "stable", text)
+    moved = replace(report.exponents, initial=Fraction(0))
+    return Report(report.scaling, moved, IC_MF, "stable", text)
 
 
 def _deep_mean_field(scaling: ABC) -> Report:
+    """Beyond `exponents`, whose features are Theta(1): here h^2 ~ n^(-1/2), and nothing reaches the first layer at step 0."""
     e = exponents(scaling)
-    sizes = ", ".join(f"h^{k + 1} ~ n^{size}" for k, size in enumerate(e.hidden))
     if scaling.depth > 2:
+        sizes = ", ".join(f"h^{k + 1} ~ n^{size}" for k, size in enumerate(e.hidden))
         text = f"{sizes}; {MIDDLE_LAYERS}. Use mup, which keeps a matrix of variance 1/n in every inner layer"
-    else:
-        text = (
-            f"{sizes}: averages over the width vanish at initialisation, and one learning rate for all layers does not make up "
-            "for it; rates of their own, n^(q~ + q_sigma) inside and n^(q~ + 2 q_sigma) at the readout, do"
-        )
-    return Report(scaling, e, None, "trivial", text)
+        return Report(scaling, e, None, "trivial", text)
+    zero = Fraction(0)
+    first = Exponents(e.hidden, Fraction(-1), zero, zero, zero, zero, (-HALF, zero, -HALF))
+    text = (
+        "f is finite, features are learned: the initial inner matrix averages out, h^2 starts at 0 like n^-1/2, and all that "
+        "joins the two layers of particles is its rank-one updates; the limit is MF (particles)"
+    )
+    return Report(scaling, first, LimitModel(-1, 0, True, False), "stable", text)
