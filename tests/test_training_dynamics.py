@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmtp import plots
-from rmtp.errors import AxisError, BadParameter, DivergentExpectation, NoInfiniteWidth
+from rmtp.errors import AxisError, BadParameter, DivergentExpectation, NoInfiniteWidth, UnsupportedOperation
 from rmtp.plotscalings import AREAS, LINES, plot_comparisons, plot_plane, plot_training
 from rmtp.training import ABC, classify, compare, draw_networks, finite_dynamics, limit_dynamics, measure, named
 from rmtp.training.abcnets import activation, loss_gradient
@@ -157,6 +157,56 @@ def test_two_hidden_layers_with_a_fixed_kernel():
             f = f - 0.7 * 0.64 * 3 * theta[:, :4] @ logistic(f[:4]) / 4  # noqa: PLW2901
 
 
+def slower(depth, layer):
+    """The scaling "ntk", where all layers but one learn n^(-1/2) times as fast."""
+    a, b = list(named("ntk", depth).a), list(named("ntk", depth).b)
+    for k in range(depth + 1):
+        if k != layer:
+            a[k], b[k] = a[k] + F(1, 4), b[k] - F(1, 4)
+    return ABC(tuple(a), tuple(b), 0)
+
+
+def erf_layer(k):
+    """E phi phi' and E phi' phi' of erf for a Gaussian of covariance k (Williams 1997)."""
+    norm = np.outer(1 + 2 * np.diag(k), 1 + 2 * np.diag(k))
+    return 2 / np.pi * np.arcsin(2 * k / np.sqrt(norm)), 4 / np.pi / np.sqrt(norm - 4 * k**2)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_one_layer_alone_in_the_kernel(layer):
+    """Two hidden layers: what each contributes, in closed form; the others learn too slowly to be seen."""
+    k0 = BOTH @ BOTH.T
+    k1, d1 = erf_layer(k0)
+    k2, d2 = erf_layer(k1)
+    theta = [k0 * d1 * d2, k1 * d2, k2][layer]
+    g0 = np.random.default_rng(2).standard_normal((1, 5))
+    found = limit_dynamics(slower(2, layer), X, Y, TEST, phi="erf", steps=3, learning_rate=0.7, sigma=0.8, initial=g0)
+    f = g0[0]
+    for k in range(4):
+        np.testing.assert_allclose(found.outputs[k, 0], f, rtol=1e-7, atol=1e-9)
+        f = f - 0.7 * 0.64 * theta[:, :4] @ logistic(f[:4]) / 4
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_the_first_layer_does_not_move_in_standard(depth):
+    k1, d1 = erf_layer(BOTH @ BOTH.T)
+    k2, d2 = erf_layer(k1)
+    theta = [k1, k2 + k1 * d2][depth - 1]
+    g0 = np.random.default_rng(2).standard_normal((1, 5))
+    found = limit_dynamics("standard", X, Y, TEST, depth=depth, phi="erf", steps=1, initial=g0)
+    expected = g0[0] - theta[:, :4] @ logistic(g0[0, :4]) / 4
+    np.testing.assert_allclose(found.outputs[1, 0], expected, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("phi", ["linear", "relu", "quadratic"])
+def test_layers_of_a_kernel_add_up(phi):
+    """Every layer alone, against the tangent kernel that has them all."""
+    steps = {"steps": 1, "phi": phi, "initial": np.zeros((1, 5))}
+    parts = [limit_dynamics(slower(3, k), X, Y, TEST, **steps).outputs[1] for k in range(4)]
+    full = limit_dynamics("ntk", X, Y, TEST, depth=3, **steps).outputs[1]
+    np.testing.assert_allclose(np.sum(parts, axis=0), full, rtol=1e-9)
+
+
 @pytest.mark.parametrize("scaling", [named("ntk", 2), named("ntk", 3).shifted("1/4")])
 def test_deeper_networks_tend_to_their_kernel_regime(scaling):
     found = compare(scaling, X, Y, TEST, widths=(32, 512), draws=12, steps=4, reference=2.0)
@@ -219,6 +269,57 @@ def test_particles_that_start_from_an_initial_function(name):
         )  # fmt: skip
         gap = np.abs(found.outputs[:, draw] - known)
         assert np.all(gap < 5 * found.error[:, draw] + 1e-12)
+
+
+def linear_layers(later, steps, rate, sigma, reference, shift=0.0):
+    """Two hidden layers, phi(h) = h: w_t = P w_0, a_t = A a_0, and the inner matrix is a_0 (q . w_0)."""
+    P, A, q, out = np.eye(3), 1.0, np.zeros(3), []
+    for k in range(steps + 1):
+        signal = BOTH @ P @ q
+        f = sigma * reference * A * signal + shift
+        out.append(f)
+        g = rate * sigma * (logistic(f[:4]) if k else later(f[:4])) / len(X)
+        P, A, q = P - A * np.outer(g @ X, q), A - g @ signal[:4], q - A * P.T @ X.T @ g
+    return np.array(out)
+
+
+@pytest.mark.parametrize("name", ["mean field", "ic-mf"])
+def test_two_layers_of_particles_against_a_linear_network(name):
+    """2 x 3 x 5 values at 5, Student's t of 31 degrees: false-alarm rate about 30 * 3e-5."""
+    g0 = np.random.default_rng(4).standard_normal((2, 5))
+    found = limit_dynamics(
+        name, X, Y, TEST, depth=2, phi="linear", steps=3, learning_rate=2.0, sigma=0.9, reference=2.0, initial=g0,
+        particles=2000, replicates=32, rng=5,
+    )  # fmt: skip
+    for draw in range(found.outputs.shape[1]):
+        start = g0[draw] if name == "ic-mf" else 0.0
+        known = linear_layers(logistic, 3, 2.0, 0.9, 2.0, start)
+        gap = np.abs(found.outputs[:, draw] - known)
+        assert np.all(gap < 5 * found.error[:, draw] + 1e-12)
+    assert np.abs(found.outputs[3] - found.outputs[0]).max() > 10 * found.error.max()
+
+
+@pytest.mark.parametrize(
+    ("scaling", "starts", "moves"),
+    [("standard, constant rate", 0, 1), (ABC((F(-1, 2), F(1, 2)), (F(1, 2), F(1, 2)), 0), 1, 1),
+     (ABC((F(-1, 2), F(3, 4)), (F(1, 2), F(1, 4)), 0), 1, 0)],
+)  # fmt: skip
+def test_readouts_that_start_at_zero_or_stay(scaling, starts, moves):
+    """One hidden layer whose layers learn at rates of their own: a quadratic form of what is left of (a, w)."""
+    g0 = np.random.default_rng(4).standard_normal((1, 5))
+    model = classify(scaling).model
+    found = limit_dynamics(
+        scaling, X, Y, TEST, phi="linear", steps=3, learning_rate=0.5, initial=g0, particles=2000, replicates=32, rng=5
+    )
+    slopes = {"-y/2": lambda f: -Y / 2, "logistic": logistic, "sign": sign}
+    state = np.eye(4)
+    state[0, 0] = starts
+    for k in range(4):
+        f = BOTH @ (state @ state.T)[0, 1:]
+        assert np.all(np.abs(found.outputs[k, 0] - f) < 5 * found.error[k, 0] + 1e-12)
+        c = 0.5 * X.T @ (slopes[model.later_gradient](f[:4]) if k else slopes[model.first_gradient](g0[0, :4])) / 4
+        step = np.block([[np.zeros((1, 1)), moves * c[None]], [c[:, None], np.zeros((3, 3))]])
+        state = state - step @ state
 
 
 def test_the_stated_error_is_that_of_monte_carlo():
@@ -409,8 +510,12 @@ def test_never_a_number_that_is_none():
 def test_what_has_no_dynamics_here():
     with pytest.raises(BadParameter, match="features that move in 2"):
         limit_dynamics(named("mup", 2), X, Y)
-    for depth in (1, 2):
-        with pytest.raises(BadParameter, match="different rates"):
-            limit_dynamics(named("standard", depth), X, Y)
+    with pytest.raises(NoInfiniteWidth, match="features grow like n"):
+        limit_dynamics("standard, constant rate", X, Y, depth=2)
+    with pytest.raises(UnsupportedOperation, match="kink at 0"):
+        limit_dynamics("mean field", X, Y, depth=2, phi="relu")
+    for name in ("mean field", "ic-mf"):
+        with pytest.raises(NoInfiniteWidth, match="more than two hidden layers"):
+            limit_dynamics(name, X, Y, depth=3)
     with pytest.raises(BadParameter, match="which it trains"):
         measure("ic-mf", X, Y)

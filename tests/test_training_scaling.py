@@ -187,7 +187,31 @@ def test_deep_mean_field_is_explained():
     assert report.model is None
     assert report.stability == "trivial"
     assert "more than two hidden layers" in report.explanation
-    assert "more than two" not in classify("mean field", depth=2).explanation
+    with pytest.raises(BadParameter, match="hidden layers"):
+        classify("mean field", depth=0)
+    assert classify("ic-mf", depth=3).explanation == report.explanation
+    one_rate = classify(ABC((0, 1, 1), (0, 0, 0), -1))
+    assert one_rate.model is None
+    assert "layer 2 vanish like n^-1/2" in one_rate.explanation
+
+
+def test_mean_field_with_two_hidden_layers():
+    """The rates of normalised weights are n^q~, n^(q~ - q_sigma) inside (Golikov 2020, section 4), for (-1, 1): 1, 2, 1."""
+    form = named("mean field", 2)
+    sigma = (0, -1, -1)  # W^l = sigma_l times normalised weights
+    assert tuple(a + b for a, b in zip(form.a, form.b, strict=True)) == tuple(-s for s in sigma)
+    rates = tuple(-form.c - 2 * a for a in form.a)  # of W^l
+    assert tuple(r - 2 * s for r, s in zip(rates, sigma, strict=True)) == (1, 2, 1)
+    for theta in (0, F(1, 3), -2):
+        report = classify(form.shifted(theta))
+        assert (report.model.name, report.stability, report.learns_features) == ("MF", "stable", True)
+    assert "sum_{s<k}" in report.equations
+    assert not report.latex()
+    corrected = classify("ic-mf", depth=2)
+    assert corrected.model == classify("ic-mf").model
+    assert corrected.exponents.initial == 0
+    assert "g_0 ~ GP" in corrected.equations
+    assert classify("mean field", depth=2).model == classify("mean field").model
 
 
 def test_preactivations_that_leave_their_scale():
@@ -210,6 +234,6 @@ def test_bad_parametrisations():
     with pytest.raises(BadParameter, match="one exponent per layer"):
         ABC(0, (0, 0), 0)
     with pytest.raises(BadParameter, match="one hidden layer"):
-        named("ic-mf", 2)
+        named("barycenter", 2)
     with pytest.raises(BadParameter, match="hidden layers"):
         named("mup", 0)

@@ -128,8 +128,8 @@ class LimitModel:
 
         Examples
         --------
-        >>> LimitModel(-1, 0, True, False).two_layers.splitlines()[2]
-        'h_k(x) = - eta sigma sum_{s<k} mean_data[ g_s u_s(x\') E[ phi(w_s.x\') phi(w_k.x) ] ],  u_s = a_s phi\'(h_s)'
+        >>> print(LimitModel(-1, 0, True, False).two_layers.splitlines()[2])
+        h_k(x) = - eta sigma sum_{s<k} mean_data[ g_s u_s(x') E[ phi(w_s.x') phi(w_k.x) ] ],  u_s = a_s phi'(h_s)
         """
         return "\n".join(_two_layers(self))
 
