@@ -61,9 +61,11 @@ class Spectrum:
         Law: ``|d mean| <= |d Theta| |g (y - f_0)| (1 + |Theta(x, X) g|)``; exact as a bound for g = 1/lambda.
         """
         flat = g.reshape(-1, len(self.values))
-        pulled = np.sqrt(flat**2 @ _columns(self.y - self.start) ** 2).max(axis=1)
-        weights = np.sqrt(flat**2 @ (self.cross**2).T).max(axis=1, initial=1.0)
-        return np.asarray((pulled * (1 + weights)).reshape(g.shape[:-1]))
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite: refused
+            pulled = np.sqrt(flat**2 @ _columns(self.y - self.start) ** 2).max(axis=1)
+            weights = np.sqrt(flat**2 @ (self.cross**2).T).max(axis=1, initial=1.0)
+            found = pulled * (1 + weights)
+        return np.asarray(np.where(np.isnan(found), np.inf, found).reshape(g.shape[:-1]))
 
 
 @dataclass(frozen=True, eq=False)
