@@ -187,7 +187,7 @@ class Report:
             found += [abs(x) for x in (e.initial, e.update, e.update - e.initial) if x != 0]
             if not self.model.evolves:
                 found.append(-e.kernel_change)
-        return min(found)
+        return min([*found, *_gaps(self)])
 
     def __str__(self) -> str:
         e = self.exponents
@@ -206,6 +206,18 @@ class Report:
         tail = ["", *(f"  {line}" for line in self.equations.splitlines())] if self.equations else []
         row = [] if self.model is None else ["  " + ", ".join(f"{k}: {_word(v)}" for k, v in self.properties.items())]
         return "\n".join([*head, *row, *table, *tail, *self.notes])
+
+
+def _gaps(report: Report) -> Iterator[Fraction]:
+    """By which powers of the width layers that the limit leaves out are smaller than those in it."""
+    if report.model is None or deep_mean_field(report.scaling):
+        return
+    if report.model.evolves:
+        last, start = 2 * report.scaling.a[-1] + report.scaling.c, report.scaling.a[-1] + report.scaling.b[-1]
+        parts: tuple[Fraction, ...] = (last, start)
+    else:
+        parts = kernel_parts(report.scaling)
+    yield from (max(parts) - part for part in set(parts) if part < max(parts))
 
 
 def _word(value: str | bool) -> str:
