@@ -176,7 +176,7 @@ def _model(report: Report) -> LimitModel:
     if scaling.depth > 1 and model.evolves and not deep_mean_field(scaling):
         raise BadParameter(
             f"features that move in {scaling.depth} hidden layers",
-            remedy="rmtp.training.feature_learning, which unrolls training",
+            remedy='one hidden layer, or rmtp.training.feature_learning, which unrolls the training of "mup"',
         )
     return model
 

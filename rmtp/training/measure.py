@@ -286,7 +286,7 @@ def compare(
     particles, replicates : int
         Of the limit.
     **options
-        ``steps=``, ``learning_rate=``, ``phi=``, ``sigma=``, ``reference=``.
+        ``depth=``, ``steps=``, ``learning_rate=``, ``phi=``, ``sigma=``, ``reference=``.
 
     Returns
     -------
