@@ -32,7 +32,8 @@ from .errors import (
     unbound,
 )
 from .expect.closed_forms import is_rational
-from .expect.engine import METHODS, Expectations, NeedsSampling, Options
+from .expect.engine import METHODS, NeedsSampling, Options
+from .expect.gradients import Gradients
 from .identities import idempotent, simpler
 from .instructions import (
     Apply,
@@ -132,7 +133,7 @@ class MasterTheorem:
         self.ctx = None if options.dps is None else precision(options.dps)
         self.number = converter(options.exact, self.ctx)
         self.atoms = Atoms()
-        self.expect = Expectations(self.atoms, self.z_hat, options, self.number, points, self.ctx)
+        self.expect = Gradients(self.atoms, self.z_hat, options, self.number, points, self.ctx)
         self.values: list[Any] = []
         self.methods: list[int] = []
         self.parts: dict[int, tuple[Any, Any]] = {}  # line -> (Zhat, Zdot) of a MatVec

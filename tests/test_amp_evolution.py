@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from amp_oracles import (
+    bent_gamp,
     gauss,
     linear,
     polynomial_error,
@@ -36,11 +37,13 @@ from rmtp.amp import (
     minibatches,
     nesterov,
     oamp,
+    phase_retrieval,
     posterior_mean,
     power_iteration,
     probed,
     probit,
     random_start,
+    rectified,
     sign,
     soft,
     spectral_start,
@@ -221,6 +224,16 @@ def test_gamp_through_a_sign():
     method = partial(gamp, denoiser=posterior_mean(GAUSS), channel=sign(), variance=0.75)
     found = rmtp.state_evolution(method, problem, 4)
     assert np.abs(found.overlap.value - probit_gamp(1.5, 0.0, 0.25, 4)).max() < 1e-10
+
+
+@pytest.mark.parametrize(("channel", "left"), [(rectified, 0.0), (phase_retrieval, -1.0)])
+def test_gamp_through_a_kink_and_noise(channel, left):
+    """Three variables at once, the observation with its noise and the estimate: quadrature, and as exact as in one."""
+    problem = informed_start(generalised_linear_model(2, GAUSS, channel(0.1)), 0.3, scale=0.3)
+    method = partial(gamp, denoiser=posterior_mean(GAUSS), channel=channel(0.1), variance=0.91)
+    found = rmtp.state_evolution(method, problem, 4)
+    assert found.overlap.method == "quadrature"
+    assert np.abs(found.overlap.value - bent_gamp(left, 2.0, 0.1, 0.09, 4)).max() < 1e-10
 
 
 def test_spiked_amp_is_the_scalar_recursion():

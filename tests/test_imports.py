@@ -24,7 +24,7 @@ ORDER = [
     *("expect.wick", "expect.pieces", "expect.piecewise", "expect.hermite", "expect.quadrants", "expect.closed"),
     *("expect.products", "expect.orthants", "expect.onesided", "expect.mehler"),
     *("expect.integrand", "expect.radial", "expect.closed_forms", "expect.quadrature", "expect.sobol"),
-    *("expect.multiprecision", "expect.gram", "expect.thresholds", "expect.stein", "expect.engine"),
+    *("expect.multiprecision", "expect.gram", "expect.thresholds", "expect.stein", "expect.engine", "expect.gradients"),
     *(
         "arrays",
         "sample",
