@@ -331,6 +331,24 @@ def test_the_stated_error_is_that_of_monte_carlo():
 # finite networks tend to the limit
 
 
+def test_layers_left_out_set_the_rate():
+    """A readout that learns n^(-1/4) times as fast as the first layer: the kernel without it, up to n^(-1/4)."""
+    scaling = ABC((0, F(5, 8)), (0, F(-1, 8)), 0)
+    assert (classify(scaling).model.name, classify(scaling).rate) == ("NTK", F(1, 4))
+    check_rate_of_convergence(scaling, (64, 256, 1024, 4096))
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_corrected_networks_start_at_those_of_the_kernel_regime(depth):
+    """IC-MF: the same normalised weights, which one seed draws in every scaling."""
+    found = finite_dynamics(
+        "ic-mf", X, Y, TEST, width=24, depth=depth, steps=1, draws=3, rng=8, sigma=0.7, reference=3.0
+    )
+    same = draw_networks(named("ntk", depth), 24, 3, 3, 8, sigma=0.7, reference=3.0).outputs(BOTH)
+    np.testing.assert_allclose(found.outputs[0], same, rtol=1e-12)
+    np.testing.assert_array_equal(found.initial, found.outputs[0])
+
+
 def test_at_the_reference_width_all_scalings_are_one_network():
     """Powers of d / d* are 1 there: the models differ in what they take for large."""
     runs = [
