@@ -191,14 +191,16 @@ class Report:
 
     def __str__(self) -> str:
         e = self.exponents
-        rows = [(f"h^{k + 1} at initialisation", size) for k, size in enumerate(e.hidden) if any(e.hidden)] or [
-            ("f_0", e.initial),
-            ("tangent kernel", e.kernel),
-            ("update of f", e.update),
-            ("features, relative change", e.features),
-            ("kernel, relative change", e.kernel_change),
-            *((f"weights of layer {k + 1}, relative change", w) for k, w in enumerate(e.weights)),
-        ]
+        rows = [(f"h^{k + 1} at initialisation", size) for k, size in enumerate(e.hidden) if any(e.hidden)]
+        if self.in_band or not rows:
+            rows += [
+                ("f_0", e.initial),
+                ("tangent kernel", e.kernel),
+                ("update of f", e.update),
+                ("features, relative change" if not rows else "features, change", e.features),
+                ("kernel, relative change", e.kernel_change),
+                *((f"weights of layer {k + 1}, relative change", w) for k, w in enumerate(e.weights)),
+            ]
         where = self.scaling.plane
         head = [repr(self.scaling) + ("" if where is None else f" = (q_sigma, q~) = ({where[0]}, {where[1]})")]
         head.append(f"{self.stability}: {self.explanation}")
