@@ -341,7 +341,10 @@ def _corrected(report: Report) -> Report:
 
 
 def _deep_mean_field(scaling: ABC) -> Report:
-    """Beyond `exponents`, whose features are Theta(1): here h^2 ~ n^(-1/2), and nothing reaches the first layer at step 0."""
+    """Beyond `exponents`, whose features are Theta(1): here h^2 ~ n^(-1/2), and nothing reaches the first layer at step 0.
+
+    For phi(0) = 0; otherwise f_0 ~ n^(-1/2), and the readout moves by its own size, as with one hidden layer.
+    """
     e = exponents(scaling)
     if scaling.depth > 2:
         sizes = ", ".join(f"h^{k + 1} ~ n^{size}" for k, size in enumerate(e.hidden))
