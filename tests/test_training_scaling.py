@@ -182,6 +182,25 @@ def test_equations_name_what_the_model_needs():
     assert "tangent kernel" in classify("ntk", depth=2).equations
 
 
+def test_equations_of_layers_that_learn_at_rates_of_their_own():
+    """What is lost in the limit is not in its equations."""
+    standard = classify("standard")
+    assert "Theta(x, x') = E[phi(w.x) phi(w.x')],  constant" in standard.equations
+    assert "x \\cdot x'" not in standard.latex()
+    first = classify(ABC((0, F(5, 8)), (0, F(-1, 8)), 0))
+    assert "Theta(x, x') = E[phi'(w.x) phi'(w.x')] x.x',  constant" in first.equations
+    grown = classify("standard, constant rate")
+    assert "a_0 = 0, w_0 ~ N(0, I)" in grown.equations
+    assert "a_0 = 0" in grown.latex()
+    frozen = classify(ABC((F(-1, 2), F(3, 4)), (F(1, 2), F(1, 4)), 0))
+    assert "a_k = a_0" in frozen.equations.splitlines()
+    assert "a_k+1" not in frozen.equations
+    deep = classify("standard", depth=3).equations
+    assert "without layer 1\n" in deep
+    assert "NNGP of a network with 3 hidden layers" in deep
+    assert "without" not in classify("ntk", depth=3).equations
+
+
 def test_deep_mean_field_is_explained():
     report = classify("mean field", depth=3)
     assert report.model is None

@@ -152,7 +152,9 @@ def limit_dynamics(
     given = _initial(model, t, net, draws, initial, stream)
     with np.errstate(over="ignore", invalid="ignore"):  # refused below
         if model.evolves:
-            outputs, error = run_particles(model, report.scaling, t, given, particles, replicates, stream)
+            outputs, error = run_particles(
+                model, report.scaling.depth, report.layers, t, given, particles, replicates, stream
+            )
         else:
             outputs = _kernel(model, t, tangent_kernel(report.scaling, t), given)
             error = np.zeros_like(outputs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,7 @@ from ..errors import AxisError, BadParameter, UnsupportedOperation
 from ..progress import progress
 from ..sample import positive
 from .abcnets import Activation, activation, data, labels, loss_gradient, matrix
-from .catalogue import LimitModel
-from .parametrisations import ABC
+from .catalogue import Layers, LimitModel
 
 Array = np.ndarray
 _KINK = 1e-9  # a slope that differs on both sides of 0
@@ -80,38 +78,10 @@ def gradient(model: LimitModel, k: int, output: Array, initial: Array | None, t:
     return _slopes(model.first_gradient if k == 0 else model.later_gradient, f, t.y)
 
 
-@dataclass(frozen=True)
-class Readout:
-    """What the readout does beside features that move: both, in the plane of one learning rate for all layers.
-
-    Attributes
-    ----------
-    starts : bool
-        Its initial values are not lost beside its first update.
-    moves : bool
-        Its updates are not lost beside its initial values.
-
-    Examples
-    --------
-    >>> from .parametrisations import named
-    >>> Readout.of(named("mean field")), Readout.of(named("standard, constant rate"))
-    (Readout(starts=True, moves=True), Readout(starts=False, moves=True))
-    """
-
-    starts: bool
-    moves: bool
-
-    @staticmethod
-    def of(scaling: ABC) -> Readout:
-        """From the exponents of the two."""
-        start: Fraction = scaling.a[-1] + scaling.b[-1]
-        move: Fraction = 2 * scaling.a[-1] + scaling.c
-        return Readout(start <= move, move <= start)
-
-
 def run_particles(
     model: LimitModel,
-    scaling: ABC,
+    depth: int,
+    layers: Layers,
     t: Task,
     initial: Array | None,
     particles: int,
@@ -131,20 +101,20 @@ def run_particles(
             f"particles={particles}, replicates={replicates}",
             remedy="an even number of particles, two replicates or more",
         )
-    if scaling.depth == 2:
+    if depth == 2:
         check_smooth(t.phi)
     draws = 1 if initial is None else len(initial)
     found = []
     for child in progress(rng.spawn(replicates), "sets of particles"):
         half = child.standard_normal((draws, particles // 2))
         a = np.concatenate([half, -half], axis=1)
-        if scaling.depth == 2:
+        if depth == 2:
             w = child.standard_normal((draws, particles, t.x.shape[1]))
             found.append(_two_layers(model, t, initial, a, w))
         else:
             half = child.standard_normal((draws, particles // 2, t.x.shape[1]))
             w = np.concatenate([half, half], axis=1)
-            found.append(_one_layer(model, Readout.of(scaling), t, initial, a, w))
+            found.append(_one_layer(model, layers, t, initial, a, w))
     runs = np.stack(found)
     if model.corrected and initial is not None:
         runs = runs + initial
@@ -166,10 +136,10 @@ def check_smooth(phi: Activation) -> None:
         )
 
 
-def _one_layer(model: LimitModel, readout: Readout, t: Task, initial: Array | None, a: Array, w: Array) -> Array:
+def _one_layer(model: LimitModel, layers: Layers, t: Task, initial: Array | None, a: Array, w: Array) -> Array:
     """F of one set of particles; a (draws, particles), w (draws, particles, d)."""
     strength = t.rate * t.sigma / t.size
-    a = a if readout.starts else np.zeros_like(a)
+    a = a if layers.starts else np.zeros_like(a)
     out = []
     for k in range(t.steps + 1):
         h = w @ t.everywhere.T
@@ -179,7 +149,7 @@ def _one_layer(model: LimitModel, readout: Readout, t: Task, initial: Array | No
             break
         g = strength * np.broadcast_to(gradient(model, k, out[-1], initial, t), (len(a), t.size))
         back = (a[:, :, None] * t.phi.slope(h[..., : t.size])) * g[:, None, :]
-        if readout.moves:
+        if layers.readout:
             a = a - np.einsum("dnp,dp->dn", x[..., : t.size], g)
         w = w - back @ t.x
     return np.stack(out)

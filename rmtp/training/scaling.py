@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadParameter
-from .catalogue import IC_MF, LimitModel
+from .catalogue import IC_MF, Layers, LimitModel
 from .parametrisations import ABC, HALF, NAMED, deep_mean_field, key_of, named, plane
 
 SLOW = Fraction(1, 4)  # a correction n^-1/4 is halved by sixteen times the width
@@ -160,18 +160,29 @@ class Report:
         """The limit equations as text; empty outside the band, and in "mup" with several layers: see `feature_learning`."""
         if self.model is None:
             return ""
-        if self.scaling.depth > 1 and self.model.evolves:
+        if self.scaling.depth == 1:
+            return self.model.text(self.layers)
+        if self.model.evolves:
             return self.model.two_layers if deep_mean_field(self.scaling) else ""
         lines = self.model.equations.splitlines()
-        if self.scaling.depth > 1:
-            lines = [
-                "Theta: the tangent kernel, learning rates included, constant" if x[:5] == "Theta" else x for x in lines
-            ]
-        return "\n".join(lines)
+        words = {
+            "Theta": f"Theta: the tangent kernel, learning rates included, constant{_moving(self.scaling)}",
+            "g_0 ~": f"g_0 ~ GP(0, sigma^2 d* K),  K the NNGP of a network with {self.scaling.depth} hidden layers",
+        }
+        return "\n".join(words.get(line[:5], line) for line in lines)
+
+    @property
+    def layers(self) -> Layers:
+        """What the limit of a network with one hidden layer has of either layer."""
+        first, readout = (part == max(kernel_parts(self.scaling)) for part in kernel_parts(self.scaling)[-2:])
+        if self.model is None or not self.model.evolves:
+            return Layers(first, readout)
+        start, move = self.scaling.a[-1] + self.scaling.b[-1], 2 * self.scaling.a[-1] + self.scaling.c
+        return Layers(True, move <= start, start <= move)
 
     def latex(self) -> str:
         """The limit equations of one hidden layer as LaTeX; empty for any other network and outside the band."""
-        return "" if self.model is None or self.scaling.depth > 1 else self.model.latex()
+        return "" if self.model is None or self.scaling.depth > 1 else self.model.latex(self.layers)
 
     @property
     def rate(self) -> Fraction:
@@ -220,6 +231,12 @@ def _gaps(report: Report) -> Iterator[Fraction]:
     else:
         parts = kernel_parts(report.scaling)
     yield from (max(parts) - part for part in set(parts) if part < max(parts))
+
+
+def _moving(scaling: ABC) -> str:
+    parts = kernel_parts(scaling)
+    left_out = [str(k + 1) for k, part in enumerate(parts) if part < max(parts)]
+    return f", without layer {', '.join(left_out)}" if left_out else ""
 
 
 def _word(value: str | bool) -> str:
