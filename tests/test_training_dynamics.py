@@ -447,6 +447,27 @@ def test_measured_slopes_of_any_depth(scaling, depth):
         assert abs(slope - 2 * float(found.predicted(quantity))) < 4.5 * error, quantity
 
 
+@pytest.mark.parametrize(
+    "scaling",
+    [
+        "standard, constant rate",
+        "standard",
+        ABC((F(1, 4), F(-1, 4)), (F(-1, 4), F(3, 4)), F(1, 4)),  # the readout outgrows its initial values
+        ABC((0, F(1, 4)), (0, F(1, 2)), 0),
+        ABC((0, F(5, 8)), (0, F(-1, 8)), 0),  # the first layer's part of the kernel is the larger one
+        ABC((F(1, 8), F(1, 2)), (F(-1, 8), 0), 0),  # the readout's is
+    ],
+)
+def test_first_step_where_layers_learn_at_rates_of_their_own(scaling):
+    """Features move along the random readout, the kernel with its square. 18 z-scores at 4.5, corrections 1/n fitted."""
+    widths = (64, 128, 256, 1024, 4096)
+    found = measure(scaling, X, Y, widths=widths, draws=300)
+    for quantity in ("weights", "features", "kernel change"):
+        slope, error = power(widths, found.squares[quantity])
+        assert error < 0.1
+        assert abs(slope - 2 * float(found.predicted(quantity))) < 4.5 * error, quantity
+
+
 def test_exponents_of_mean_field_with_two_hidden_layers():
     """What `classify` states of the first step, beyond the arithmetic of features of one size: 6 z-scores at 4.5."""
     widths, squares = (32, 64, 128, 256, 512), []

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rmtp.errors import BadParameter
 from rmtp.training import ABC, classify, exponents, named, plane
+from rmtp.training.scaling import first_step
 
 # Golikov 2020 (2006.06574), Table 1; columns 1-4 are its properties, then the gradient of the loss at step 0 and later
 TABLE = """
@@ -180,6 +181,18 @@ def test_equations_name_what_the_model_needs():
             assert latex.startswith("\\begin{aligned}")
     assert "rmtp" not in classify("mup", depth=2).equations
     assert "tangent kernel" in classify("ntk", depth=2).equations
+
+
+def test_readouts_that_outgrow_their_start():
+    """What later steps add to the first: features follow the readout, which is no longer random, and so does the kernel."""
+    scaling = ABC((F(1, 4), F(-1, 4)), (F(-1, 4), F(3, 4)), F(1, 4))
+    e = exponents(scaling)
+    assert (e.weights[-1], e.features, e.kernel_change) == (F(3, 4), F(-1, 2), F(-1, 2))
+    assert first_step(scaling) == (F(-5, 4), F(-1, 2))
+    assert classify(scaling).rate == F(1, 2)
+    for row in ROWS:  # where layers learn at one rate, both are one
+        plain = classify((row[1], row[2])).scaling
+        assert first_step(plain) == (exponents(plain).features, exponents(plain).kernel_change)
 
 
 def test_equations_of_layers_that_learn_at_rates_of_their_own():

@@ -44,7 +44,7 @@ class Exponents:
     features : Fraction
         The relative change of the features: -r.
     kernel_change : Fraction
-        The relative change of the kernel: its first order is odd in the readout and averages out to n^(-1/2).
+        The relative change of the kernel: what is odd in the initial readout averages out to n^(-1/2).
     weights : tuple
         The relative change of each layer's entries in the first step.
     """
@@ -86,15 +86,37 @@ def exponents(scaling: ABC) -> Exponents:
     readout, total = 1 - 2 * last - c, 1 - last - last_b
     backward = last + last_b
     weights = (*(y - x - c - backward for x, y in zip(a, b, strict=True)), last_b - last - c)
+    odd = max(-HALF, min(weights[-1], Fraction(0)))  # features move along the readout, whose initial values average out
     return Exponents(
         tuple(hidden),
         HALF - last - last_b,
         max(readout, total - first),
         max(readout, total - r),
         -r,
-        max(-2 * r, -r - HALF),
+        max(-2 * r, odd - r, _by_readout(scaling)),
         weights,
     )
+
+
+def first_step(scaling: ABC) -> tuple[Fraction, Fraction]:
+    """The relative changes of features and of the kernel in the first step alone, where the readout is still random.
+
+    Later ones, which `exponents` has, are larger where the readout outgrows its initial values.
+
+    Examples
+    --------
+    >>> [str(e) for e in first_step(named("standard, constant rate"))]
+    ['-1/2', '0']
+    """
+    *a, last = scaling.a
+    r = last + scaling.b[-1] + scaling.c - 1 + min(2 * x + (k == 0) for k, x in enumerate(a))
+    return -r, max(-2 * r, -r - HALF, _by_readout(scaling))
+
+
+def _by_readout(scaling: ABC) -> Fraction:
+    """The relative change of the kernel that the readout makes, in whose square the part of the other layers is."""
+    parts, moved = kernel_parts(scaling), scaling.b[-1] - scaling.a[-1] - scaling.c
+    return max(parts[:-1]) - max(parts) + max(2 * moved, moved - HALF)
 
 
 def kernel_parts(scaling: ABC) -> tuple[Fraction, ...]:
