@@ -391,6 +391,23 @@ def test_deeper_networks_tend_to_their_kernel_regime(scaling):
 
 
 @pytest.mark.slow
+def test_any_scaling_of_one_hidden_layer_tends_to_the_limit_that_is_named():
+    """Twelve scalings at random, whatever their layers' rates: rank tests at 1e-5."""
+    rng, quarters, seen = np.random.default_rng(3), lambda: F(int(rng.integers(-4, 5)), 4), set()
+    while len(seen) < 12:
+        first, c = quarters(), quarters()
+        scaling = ABC((first, quarters()), (-first, quarters()), c)
+        report = classify(scaling)
+        if report.model is None or report.rate < F(1, 4) or scaling in seen:
+            continue
+        seen.add(scaling)
+        _, squares = deviations(scaling, (64, 8192), particles=4096)
+        assert stats.mannwhitneyu(squares[-1], squares[0], alternative="less").pvalue < 1e-5, scaling
+    assert len({classify(s).model.name for s in seen}) > 5
+    assert any(s.plane is None for s in seen)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "depth"), [("ic-mf", 1), ("mean field", 2), ("ic-mf", 2), ("standard", 1)], ids=str)
 def test_more_limits_at_their_rate(name, depth):
     widths = (64, 256, 1024, 4096) if depth == 1 else (16, 32, 64, 128, 512)
