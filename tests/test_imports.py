@@ -117,6 +117,7 @@ ORDER = [
         "training.parametrisations",
         "training.scaling",
         "training.abcnets",
+        "training.particles",
         "training.limits",
         "training.measure",
     ),
