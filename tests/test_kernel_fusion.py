@@ -10,6 +10,7 @@ from scipy.special import expit
 import rmtp
 from rmtp import catalogue as nl
 from rmtp import networks as nets
+from rmtp.errors import DivergentExpectation, NotConverged
 from rmtp.instructions import Arithmetic
 from rmtp.kernels.fusion import VARIABLE, Formula, composite, derivative
 
@@ -149,3 +150,24 @@ def test_the_error_of_inputs_that_rounding_cannot_tell_apart(phi):
     assert T.error > 1e-9
     _, T = rmtp.nngp_ntk(layer(phi, 0), np.array([[1.0, 0.0], [1.0, 0.0]]))
     assert T.error <= 1e-10
+
+
+def test_a_growing_gaussian_below_its_threshold():
+    growing = lambda c: layer(lambda h: np.exp(c * h**2), 0)  # noqa: E731
+    x = 0.6 * np.array([[1.0, 0.0, 0.0]])
+    v = 2 * 0.36 / 3
+    assert abs(rmtp.nngp(growing(0.5), x)[0, 0] * (1 - 2 * v) ** 0.5 - 1) < 1e-9
+
+
+@pytest.mark.parametrize("f", [lambda x: np.exp(x), lambda x: np.exp(x * x)])  # noqa: PLW0108
+def test_growth_beyond_the_nodes_is_refused(f):
+    with pytest.raises(NotConverged, match="grows too fast"):
+        rmtp.nngp(layer(rmtp.elementwise(f), 0), 20 * X[:2])
+
+
+def test_a_vector_that_is_zero_has_no_layer_norm():
+    net = lambda x: rmtp.readout(nets.layer_norm(nets.dense(x, n)))  # noqa: E731
+    with pytest.raises(DivergentExpectation, match="epsilon in layer_norm"):
+        rmtp.nngp(net, [[0.0, 0.0], [1.0, 0.0]])
+    with pytest.raises(DivergentExpectation):
+        rmtp.ntk(net, [[0.0, 0.0]], diagonal=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..arguments import executor as checked_executor
 from ..arguments import items
-from ..errors import AxisError, BadParameter, NoInfiniteWidth, UnsupportedOperation
+from ..errors import AxisError, BadParameter, DivergentExpectation, NoInfiniteWidth, UnsupportedOperation
 from ..networks.network import Traced, batch, trace
 from ..progress import progress
 from .careful import listed
@@ -221,6 +221,11 @@ class KernelFunction:
 
 def _raised(kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """kernel + bias, in its own memory where there is room: a second array of that size costs a third of the time."""
+    if not np.isfinite(np.sum(kernel)) and not np.all(np.isfinite(kernel)):
+        raise DivergentExpectation(
+            "a kernel is not finite: something is divided by zero, or grows beyond what numbers hold",
+            remedy="an epsilon in layer_norm for inputs of zeros, smaller variances",
+        )
     if np.broadcast_shapes(kernel.shape, bias.shape) != kernel.shape:
         return np.asarray(kernel + bias)
     if np.any(bias):

@@ -152,7 +152,7 @@ def composite(f: Formula) -> Nonlinearity | None:
     """
     broken = _piecewise(f)
     corners = _corners(f) if broken is None else _edges(broken)
-    if corners is None:
+    if corners is None or (broken is None and not _integrable(f)):
         return None
 
     def partials() -> tuple[Nonlinearity | None, ...]:
@@ -190,6 +190,18 @@ def _corners(f: Formula) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         elif at.head.kinks and not _clear(at):
             return None
     return tuple(sorted(kinks)), tuple(sorted(jumps))
+
+
+def _integrable(f: Formula) -> bool:
+    """Whether it grows slower than exp(c x^2) for every c: the logarithm does not quadruple where x doubles."""
+    x = np.geomspace(1.0, 1e6, 120)
+    with np.errstate(all="ignore"):
+        for side in (x, -x):
+            near, far = (np.log(np.maximum(np.abs(np.asarray(f(s * side), dtype=float)), 1.0)) for s in (1.0, 2.0))
+            fine = np.isfinite(near) & np.isfinite(far) & (far > 20)
+            if np.any(far[fine] > 2.9 * near[fine] + 2.0):
+                return False
+    return True
 
 
 def _jumps_at(f: Formula, x: float) -> bool:
