@@ -268,6 +268,22 @@ class Atoms:
                     return False
         return True
 
+    def differentiable(self, mono: Mono, hat: int) -> bool:
+        """Whether the functions between a Gaussian atom and a monomial have known weak derivatives in what depends on it."""
+        moved = {hat}
+        for number in self.closure(a for a, _ in mono):
+            atom = self.table[number]
+            if not isinstance(atom, Func):
+                continue
+            through = [k for k, arg in enumerate(atom.args) if any(a in moved for m in arg.terms for a, _ in m)]
+            if through:
+                moved.add(number)
+                slopes = atom.fn.partials() if atom.fn.partials is not None else (None,) * len(atom.args)
+                jumps = atom.fn.jumps and atom.fn.kink_arg in through
+                if jumps or any(slopes[k] is None for k in through):
+                    return False
+        return True
+
     def derivative(self, mono: Mono, hat: int) -> Form:
         """d mono / d hat by Leibniz and the chain rule, through every Z beneath, scalars held fixed (theory 2)."""
         inner: dict[int, Form] = {}

@@ -10,6 +10,7 @@ rank a covariance has decides the structure of everything downstream, and only n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
@@ -32,7 +33,8 @@ from .errors import (
     unbound,
 )
 from .expect.closed_forms import is_rational
-from .expect.engine import METHODS, Expectations, NeedsSampling, Options
+from .expect.engine import METHODS, NeedsSampling, Options
+from .expect.gradients import Gradients
 from .identities import idempotent, simpler
 from .instructions import (
     Apply,
@@ -132,7 +134,7 @@ class MasterTheorem:
         self.ctx = None if options.dps is None else precision(options.dps)
         self.number = converter(options.exact, self.ctx)
         self.atoms = Atoms()
-        self.expect = Expectations(self.atoms, self.z_hat, options, self.number, points, self.ctx)
+        self.expect = Gradients(self.atoms, self.z_hat, options, self.number, points, self.ctx)
         self.values: list[Any] = []
         self.methods: list[int] = []
         self.parts: dict[int, tuple[Any, Any]] = {}  # line -> (Zhat, Zdot) of a MatVec
@@ -300,6 +302,11 @@ class MasterTheorem:
             return hat, dot
         basis, images = self._bases.setdefault((matrix, transposed), (Echelon(), {}))
         for k, coefficient in basis.coordinates(x):
+            if isinstance(coefficient, float) and not math.isfinite(coefficient):
+                raise DivergentExpectation(
+                    "the numbers of the program grow beyond what floats hold",
+                    remedy="fewer steps, or a stable algorithm",
+                )
             if k not in images:
                 images[k] = self._image(matrix, transposed, basis.elements[k])
             h, d = images[k]

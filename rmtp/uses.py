@@ -21,7 +21,8 @@ import numpy as np
 from .cumulants import FromMoments
 from .ensembles import Number
 from .errors import UnsupportedOperation
-from .expect.engine import COPIES, Expectations, NeedsSampling
+from .expect.engine import COPIES, NeedsSampling
+from .expect.gradients import Gradients
 from .instructions import RandomMatrix
 from .normal import Form, Hat, add, is_zero, scale
 from .quantity import Quantity
@@ -39,7 +40,7 @@ class Uses:
     Parameters
     ----------
     matrix : RandomMatrix
-    expect : Expectations
+    expect : Gradients
         Computes the entries, and is told the covariances of the hats.
     number : callable
         Takes given numbers into the ring of the computation.
@@ -52,7 +53,7 @@ class Uses:
     def __init__(
         self,
         matrix: RandomMatrix,
-        expect: Expectations,
+        expect: Gradients,
         number: Callable[[Number], Number],
         exact: bool = False,
         naive: bool = False,

@@ -100,3 +100,38 @@ def probit_gamp(alpha: float, noise: float, q: float, steps: int) -> list[float]
         q = alpha * fisher / (1 + alpha * fisher)
         out.append(float(q))
     return out
+
+
+def bent_gamp(left: float, alpha: float, noise: float, q: float, steps: int) -> list[float]:
+    """The same for y = h(z) + N(0, noise), h(z) = z for z > 0 and left * z below: Fisher information on a grid."""
+    out = [q]
+    for _ in range(steps):
+        V = 1 - q
+        omega = np.sqrt(q) * np.arange(-9, 9, 0.05)[:, None]
+        y = np.sqrt(1 + noise) * np.arange(-10, 10, 0.02)[None]
+        density, slope = np.zeros(np.broadcast_shapes(omega.shape, y.shape)), 0.0
+        for a, side in ((1.0, 1.0), (left, -1.0)):
+            T = a * a * V + noise
+            c = side * (omega * noise + a * y * V) / np.sqrt(T * V * noise)
+            bell, mass = np.exp(-((y - a * omega) ** 2) / (2 * T)) / np.sqrt(2 * np.pi * T), ndtr(c)
+            density = density + bell * mass
+            slope = slope + bell * (a * (y - a * omega) / T * mass + side * norm.pdf(c) * np.sqrt(noise / (T * V)))
+        fisher = 0.05 * np.sum(norm.pdf(omega[:, 0] / np.sqrt(q)) * np.trapezoid(slope**2 / density, y[0], axis=1))
+        q = float(alpha * fisher / (1 + alpha * fisher))
+        out.append(q)
+    return out
+
+
+def laplace_error(tau2: float) -> float:
+    """The least mean squared error of a Laplace signal in N(0, tau2): tau2 (1 - tau2 J), by Fisher information J."""
+    tau = np.sqrt(tau2)
+
+    def information(r: float) -> float:
+        right = np.exp(-r + log_ndtr((r - tau2) / tau))
+        left = np.exp(r + log_ndtr(-(r + tau2) / tau))
+        scale = np.exp(tau2 / 2) / 2
+        return float(scale * (left - right) ** 2 / (left + right))  # p'^2 / p: the Gaussian terms of p' cancel
+
+    return float(
+        tau2 * (1 - tau2 * 2 * quad(information, 0, 60, epsabs=1e-13, epsrel=1e-13, limit=400, points=[1, 5])[0])
+    )

@@ -504,13 +504,14 @@ def test_no_note_without_a_vanishing_vector():
 
 
 def test_a_method_that_does_not_apply():
-    """Asked for one method, the answer is by that method or an error."""
-    for method in ("closed", "mehler", "quadrature"):
+    """Asked for one method, the answer is by that method or an error; Mehler's series leaves to quadrature what is no pair."""
+    for method, answers in (("closed", ()), ("mehler", ("quadrature",)), ("quadrature", ("quadrature",))):
         try:
             estimate = mean_limit(np.tanh(x * y + V @ x) * np.tanh(x), method=method)
         except e.RmtpError:
-            continue
-        assert estimate.method.startswith(method[:5])
+            assert "quadrature" not in answers
+        else:
+            assert estimate.method in answers
 
 
 def test_cycles_by_tampering():

@@ -24,7 +24,7 @@ ORDER = [
     *("expect.wick", "expect.pieces", "expect.piecewise", "expect.hermite", "expect.quadrants", "expect.closed"),
     *("expect.products", "expect.orthants", "expect.onesided", "expect.mehler"),
     *("expect.integrand", "expect.radial", "expect.closed_forms", "expect.quadrature", "expect.sobol"),
-    *("expect.multiprecision", "expect.gram", "expect.thresholds", "expect.stein", "expect.engine"),
+    *("expect.multiprecision", "expect.gram", "expect.thresholds", "expect.stein", "expect.engine", "expect.gradients"),
     *(
         "arrays",
         "sample",
@@ -101,7 +101,7 @@ ORDER = [
     ),
     *("networks.checks", "networks", "plotbands", "prediction", "likelihood", "regression", "sklearn"),
     *("amp.problems", "amp.observed", "amp.fresh", "amp.evolution", "amp.simulation", "amp.correction"),
-    *("amp.algorithms", "amp.denoisers", "amp.channels", "amp.spectral", "amp.fixedpoints", "amp"),
+    *("amp.algorithms", "amp.tabulated", "amp.denoisers", "amp.channels", "amp.spectral", "amp.fixedpoints", "amp"),
     *(
         "training.stack",
         "training.finite",
@@ -118,6 +118,7 @@ ORDER = [
         "training.parametrisations",
         "training.scaling",
         "training.abcnets",
+        "training.particles",
         "training.limits",
         "training.measure",
     ),

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..basis import Echelon
 from ..errors import NotConverged, NotInvertible, UnsupportedOperation
-from ..expect.engine import Expectations
+from ..expect.gradients import Gradients
 from ..nonlinearity import Nonlinearity
 from ..normal import Form, Hat, add, constant, is_zero, scale, times
 from .closure import covariance_map
@@ -59,7 +59,7 @@ class Solution:
 
 
 def solve_forms(
-    program: LinearProgram, sources: Sequence[Form], coefficients: Sequence[Form], expect: Expectations
+    program: LinearProgram, sources: Sequence[Form], coefficients: Sequence[Form], expect: Gradients
 ) -> Solution:
     """Z of every unknown and use of ``M x = v``.
 
@@ -70,7 +70,7 @@ def solve_forms(
     sources : sequence of Form
         Z^v, one per width of M.
     coefficients : sequence of Form
-    expect : Expectations
+    expect : Gradients
 
     Returns
     -------
@@ -157,7 +157,7 @@ def tell(basis: Echelon, images: dict[int, tuple[Form, Form]], x: Form, hat: For
 
 
 class _Solver:
-    def __init__(self, system: System, sources: list[Form], expect: Expectations) -> None:
+    def __init__(self, system: System, sources: list[Form], expect: Gradients) -> None:
         self.system, self.sources, self.expect, self.atoms = system, sources, expect, expect.atoms
         self.program = system.program
         self.theta, self.unknowns, self.level = couplings(system)

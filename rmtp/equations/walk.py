@@ -17,7 +17,8 @@ from ..catalogue import TANH
 from ..ensembles import Number
 from ..errors import NotExact, UnsupportedOperation
 from ..expect.closed_forms import is_rational
-from ..expect.engine import Expectations, Options
+from ..expect.engine import Options
+from ..expect.gradients import Gradients
 from ..formtext import source_names
 from ..instructions import Arithmetic
 from ..nonlinearity import Nonlinearity
@@ -103,7 +104,7 @@ class SymbolicAtoms(Atoms):
         return Form({((tanh, k),) if k else (): Fraction(c) for k, c in enumerate(row) if c})
 
 
-class SymbolicExpectations(Expectations):
+class SymbolicExpectations(Gradients):
     """Expectations that are no polynomials are symbols."""
 
     names: Names

@@ -23,16 +23,16 @@ from ..ensembles import Number
 from ..errors import BudgetExceeded, NotExact, UnsupportedOperation
 from ..instructions import RandomMatrix
 from ..laws import Continuous
-from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, mono_times, plus, times
+from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, mono_times, times
 from ..ring import as_number
 from . import quadrature
 from .closed_forms import closed_form, is_rational, mehler_pair
 from .gram import Gram
-from .integrand import Integrand, Linear, integrands, number_of_components, numeric
+from .integrand import Integrand, integrands, number_of_components, numeric
 from .multiprecision import integrate_mp
 from .radial import radial
 from .sobol import Sampler
-from .stein import gaussian_variables, linked, solve_batch, solve_psd
+from .stein import solve_batch
 from .thresholds import resolved
 from .wick import gaussian_moment
 
@@ -46,7 +46,7 @@ _DIMENSIONS = 3  # beyond, a product rule of any use exceeds the default budget
 _SHORT_PRODUCT = 64  # terms; longer products are sampled whole
 _GROWING = frozenset({"exp", "exp2", "expm1", "sinh", "cosh", "tan", "reciprocal", "log", "sqrt"})
 _COMPONENTS = 256  # combinations of mixture components that are still enumerated
-_NESTED = 2
+NESTED = 2
 _ROUNDING = 1e-14
 
 
@@ -402,7 +402,7 @@ class Expectations:
             return self._in_precision(mono)
         if method == "sobol" or number_of_components(self.atoms, mono) > _COMPONENTS:
             raise NeedsSampling
-        if self.sampler is not None and method == "auto" and self.atoms.depth(mono) > _NESTED:
+        if self.sampler is not None and method == "auto" and self.atoms.depth(mono) > NESTED:
             raise NeedsSampling  # hundreds of covariances, only to find that there are many dimensions
         if method in ("auto", "quadrature"):
             easier = resolved(self.atoms, mono)
@@ -439,7 +439,10 @@ class Expectations:
             raise BudgetExceeded(f"{dims} dimensions")
         # a loose rtol speaks of sampled results; quadrature that loose would cost more accuracy downstream than it saves
         rtol = min(max(self.options.rtol * 1e-2, 1e-13), 1e-6) if not sampling else 1e-8
-        value, error = quadrature.integrate(problem, rtol, budget)
+        if not sampling and problem.shape[-1:] == (COPIES,):
+            value, error = quadrature.integrate_copies(problem, COPIES, rtol, budget)
+        else:
+            value, error = quadrature.integrate(problem, rtol, budget)
         self.note(METHODS.index("quadrature") if dims else 1)
         return self._spread(value.reshape(problem.shape), error.reshape(problem.shape))
 
@@ -494,86 +497,6 @@ class Expectations:
             name = f"{atom.fn.name}(...)" if isinstance(atom, Func) else type(atom).__name__.lower()
             names.append(name + (f"^{power}" if power > 1 else ""))
         return " ".join(names)
-
-    # -- expected gradients: what Z-Dot needs -----------------------------------------------------
-
-    def gradient(self, form: Form, hats: list[int]) -> dict[int, Number]:
-        """E[d form / d hat] for each hat, term by term, or on the points for the whole form."""
-        try:
-            return self._gradient_by_terms(form, hats)
-        except NeedsSampling:
-            if self.sampler is None:
-                raise
-        if self.options.zdot == "stein" or not all(self.atoms.smooth(mono) for mono in form.terms):
-            return self._regressed(form, hats)
-        self.note(METHODS.index("sobol"))
-        return {h: as_number(slope) for h, slope in self.sampler.gradient(form, hats).items()}
-
-    def orthogonal_gradient(self, form: Form, hats: list[int]) -> dict[int, Number]:
-        """The same, such that on the points the form less its slopes times the hats is orthogonal to the hats."""
-        try:
-            return self._gradient_by_terms(form, hats)
-        except NeedsSampling:
-            if self.sampler is None:
-                raise
-            return self._regressed(form, hats)
-
-    def _gradient_by_terms(self, form: Form, hats: list[int]) -> dict[int, Number]:
-        out: dict[int, Number] = {}
-        for mono, coefficient in form.terms.items():
-            beneath = set(self.atoms.leaves(mono))
-            for a, slope in self._term_gradient(mono, [h for h in hats if h in beneath]).items():
-                # a denoiser made free of divergence has the slope 0, not 1e-17: else all memory would stay alive
-                out[a] = plus(out.get(a, 0), coefficient * slope)
-        return out
-
-    def _term_gradient(self, mono: Mono, hats: list[int]) -> dict[int, Number]:
-        """By derivatives where they exist, else by Stein's lemma."""
-        choice = self.options.zdot
-        smooth = choice != "stein" and self.atoms.smooth(mono)
-        if choice == "derivative" and hats and not smooth:
-            raise UnsupportedOperation(
-                f"a function in {self.describe(mono)} jumps or has no known derivative", remedy='zdot="auto" or "stein"'
-            )
-        if choice == "derivative" or (smooth and self.atoms.depth(mono) <= _NESTED):
-            return {h: self.of_form(self.atoms.derivative(mono, h)) for h in hats}
-        variables = self._variables(Form({mono: 1}), hats)
-        forms = [Form({((a, 1),): c for a, c in v}) for v in variables]
-        right = [self._deterministic(times(form, Form({mono: 1}))) for form in forms]
-        empty = Integrand(1)
-        cov = [[empty.linear_cov(self.cov, u, v) for v in variables] for u in variables]
-        return self._distribute(variables, solve_psd(cov, right, self.ctx), hats)
-
-    def _regressed(self, form: Form, hats: list[int]) -> dict[int, Number]:
-        """Stein's lemma as a regression on the points: what the points get wrong on both sides cancels."""
-        assert self.sampler is not None
-        variables = self._variables(form, hats)
-        if not variables:
-            return {}
-        self.note(METHODS.index("sobol"))
-        forms = [Form({((a, 1),): c for a, c in v}) for v in variables]
-        gram, vector = self.sampler.regression(forms, form)
-        return self._distribute(variables, [as_number(e) for e in solve_batch(gram, vector).T], hats)
-
-    def _variables(self, form: Form, hats: list[int]) -> list[Linear]:
-        """The affine Gaussian variables v of a form that matter for some hats.
-
-        E[v_i M] = sum_j Cov(v_i, v_j) E[dM/dv_j] (theory 2); any solution is right when Cov(v) is singular.
-        """
-        variables = gaussian_variables(self.atoms, form, self.ctx is None)
-        wanted = set(hats)
-        if not any(a in wanted for v in variables for a, _ in v):
-            return []
-        families = [{self._family(a) for a, _ in v} for v in variables]
-        return [variables[i] for i in linked(families, {self._family(h) for h in hats})]
-
-    def _distribute(self, variables: list[Linear], slopes: list[Number], hats: list[int]) -> dict[int, Number]:
-        wanted, out = set(hats), dict[int, Number]()
-        for v, e in zip(variables, slopes, strict=True):
-            for a, c in v:
-                if a in wanted and not is_zero(e):
-                    out[a] = out.get(a, 0) + c * e
-        return out
 
     def _deterministic(self, form: Form) -> Number:
         total: Number = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -188,10 +188,27 @@ class Numeric:
     factor: np.ndarray  # (B, V, r)
     gauss_slope: np.ndarray  # (B, G, r): E[g | xi] = slope @ xi
     gauss_residual: np.ndarray  # (B, G, G)
+    rows: np.ndarray  # which of the flattened sweep are here
 
     @property
     def rank(self) -> int:
         return self.factor.shape[2]
+
+    def given(self, value: Number) -> np.ndarray:
+        """A coefficient of the integrand as (B,) floats."""
+        return as_batch(value, self.shape)[self.rows]
+
+    def part(self, rows: np.ndarray) -> Numeric:
+        """Some rows of the batch."""
+        return replace(
+            self,
+            batch=len(rows),
+            mean=self.mean[rows],
+            factor=self.factor[rows],
+            gauss_slope=self.gauss_slope[rows],
+            gauss_residual=self.gauss_residual[rows],
+            rows=self.rows[rows],
+        )
 
 
 def broadcast_shape(values: list[Number]) -> tuple[int, ...]:
@@ -221,7 +238,7 @@ def numeric(made: Integrand, base: CovOf) -> Numeric:
     for a, index in made.node_var.items():
         mean[:, index] = as_batch(made.shifts.get(a, 0), shape)
     factor, slope, residual = cholesky(cov, v)
-    return Numeric(made, shape, batch, mean, factor, slope, residual)
+    return Numeric(made, shape, batch, mean, factor, slope, residual, np.arange(batch))
 
 
 def _coefficients(made: Integrand) -> list[Number]:
@@ -290,12 +307,11 @@ class Evaluator:
         return self.values[index] + self.problem.mean[:, index, None]
 
     def argument(self, arg: Argument) -> np.ndarray:
-        shape = self.problem.shape
-        total = as_batch(arg.const, shape)[:, None]
+        total = self.problem.given(arg.const)[:, None]
         if arg.var is not None:
             total = total + self.values[arg.var]
         for coefficient, mono in arg.rest:
-            term = as_batch(coefficient, shape)[:, None]
+            term = self.problem.given(coefficient)[:, None]
             for a, power in mono:
                 value = self._atom(a)
                 term = term * (value if power == 1 else value**power)
