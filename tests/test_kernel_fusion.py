@@ -161,7 +161,7 @@ def test_a_growing_gaussian_below_its_threshold():
 
 @pytest.mark.parametrize("f", [lambda x: np.exp(x), lambda x: np.exp(x * x)])  # noqa: PLW0108
 def test_growth_beyond_the_nodes_is_refused(f):
-    with pytest.raises(NotConverged, match="grows too fast"):
+    with pytest.raises(NotConverged):
         rmtp.nngp(layer(rmtp.elementwise(f), 0), 20 * X[:2])
 
 
