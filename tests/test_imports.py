@@ -74,6 +74,7 @@ ORDER = [
         "kernels.plan",
         "kernels.entries",
         "kernels.lines",
+        "kernels.fusion",
         "kernels.trace",
         "kernels.panels",
         "kernels.pairs",
