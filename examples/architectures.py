@@ -56,7 +56,7 @@ if len(sys.argv) > 1:
     from rmtp import plots
 
     with plots.style():
-        fig, axes = plots.figure(width=11, rows=1, cols=2)
+        fig, axes = plots.figure(14, 5, 1, 2)
         for k, (ax, title) in enumerate(zip(np.ravel(axes), ("turned", "turned and moved"), strict=True)):
             for (name, both), style in zip(curves.items(), ("-", "--", ":", "-", "-.", "--"), strict=True):
                 ax.plot(np.degrees(angles), both[k], style, label=name)
@@ -67,5 +67,5 @@ if len(sys.argv) > 1:
                 ylim=(-0.1, 1.05),
             )
         np.ravel(axes)[0].set_ylabel("normalised tangent kernel")
-        np.ravel(axes)[1].legend(fontsize="x-small", loc="center right", bbox_to_anchor=(1, 0.52))
+        np.ravel(axes)[1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     fig.savefig(sys.argv[1])

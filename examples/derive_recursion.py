@@ -23,16 +23,17 @@ print("largest z-score:", np.abs((runs.mean()[1:] - curve[1:]) / runs.se()[1:]).
 if len(sys.argv) > 1:
     from rmtp import plots
 
-    figure, axes = plots.figure()
-    axes.plot(range(steps + 1), curve, label="derived recursion")
-    axes.errorbar(
-        range(steps + 1), runs.mean(), 2 * runs.se(), fmt="o", label="four runs at n = 2000, two standard errors"
-    )
-    rows = [r for r in found.latex().splitlines() if "_{t" in r]
-    text = "\n".join("$" + r.replace("&", "").replace("\\\\", "").strip() + "$" for r in rows)
-    axes.text(0.3, 0.55, text, transform=axes.transAxes, fontsize=14, linespacing=2.0, va="center")
-    axes.set_xlabel("step t")
-    axes.set_ylabel("mean squared error per coordinate")
-    axes.set_ylim(0, None)
-    axes.legend()
-    figure.savefig(sys.argv[1])
+    with plots.style():
+        fig, ax = plots.figure(8.4, 5)
+        ax.plot(range(steps + 1), curve, label="derived recursion")
+        ax.errorbar(
+            range(steps + 1), runs.mean(), 2 * runs.se(), fmt="o", capsize=3, label="four runs at n = 2000 ± 2 se"
+        )
+        rows = [r for r in found.latex().splitlines() if "_{t" in r]
+        text = "\n".join("$" + r.replace("&", "").replace("\\\\", "").strip() + "$" for r in rows)
+        ax.text(0.3, 0.55, text, transform=ax.transAxes, fontsize=15, linespacing=2.0, va="center")
+        ax.set_xlabel("step t")
+        ax.set_ylabel("mean squared error per coordinate")
+        ax.set_ylim(0, None)
+        ax.legend()
+    fig.savefig(sys.argv[1])

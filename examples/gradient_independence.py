@@ -25,6 +25,11 @@ for k in (1, 2, 3):
 if len(sys.argv) > 1:
     from rmtp import plots
 
-    fig, ax = plots.figure()
-    true.plot(ax=ax, width=2000)
+    with plots.style():
+        fig, ax = plots.figure()
+        true.plot(ax=ax, width=4000, label="limit")
+        naive.plot(ax=ax, color=plots.PALETTE[1], linestyle="--", label="if W.T were independent")
+        ax.set_xlim(-7.5, 14)
+        ax.set_xlabel("a coordinate of the gradient")
+        ax.legend(loc="upper right")
     fig.savefig(sys.argv[1])

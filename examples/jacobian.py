@@ -32,4 +32,9 @@ print("moments of J.T J:", [str(answer.value) for answer in rmtp.limit(moments, 
 if len(sys.argv) > 1:
     check = rmtp.verify(moments[1], widths=(100, 200, 400), trials=200)
     print(check)
-    check.plot().figure.savefig(sys.argv[1])
+    from rmtp import plots
+
+    with plots.style():
+        fig, ax = plots.figure()
+        check.plot(ax).set_ylabel("second moment of J.T J")
+    fig.savefig(sys.argv[1])

@@ -61,6 +61,7 @@ if len(sys.argv) > 1:
             log=True,
             ylabel="mean squared error per coordinate",
         )
+        axes[0].set_ylim(0.02, 0.3)
         for (name, error), colour in zip(errors.items(), plots.PALETTE):
             axes[1].plot(x0[x0 != 0], error, ".", ms=5, color=colour, label=name)
         axes[1].set_xlabel("signal x0 where it is not zero")

@@ -1,4 +1,4 @@
-"""Random features: the test error of a two-layer ReLU network whose first layer is random and fixed, against real ones.
+"""Random features: the test error of a two-layer ReLU network whose first layer is random and fixed, and its double descent.
 
 n samples in d dimensions, p features ``relu(<w_j, x>)``. In the bulk of the spectrum, features act like their Gaussian
 equivalent ``mu1 <w_j, x> + mu* z_ij`` (Pennington & Worah 2017; Mei & Montanari 2019 for the error): that step is quoted, it
@@ -56,7 +56,8 @@ if len(sys.argv) > 1:
 
     with plots.style():
         fig, ax = plots.figure(8, 5)
-        ax.plot([float(r) for r in ratios], limits, label="limit, Gaussian equivalent")
+        fine = sorted({*ratios, *(Fraction(k, 8) for k in (6, 11, 17, 22, 23, 25, 26, 32, 42, 54))})
+        ax.plot([float(r) for r in fine], [limiting_error(r) for r in fine], label="limit, Gaussian equivalent")
         ax.errorbar(
             [float(r) for r in ratios], draws.mean(axis=1), draws.std(axis=1) / sqrt(5), fmt="ko", label="relu, d = 120"
         )

@@ -35,7 +35,7 @@ if len(sys.argv) > 1:
     from rmtp.plotscalings import plot_comparisons, plot_training
 
     with plots.style():
-        fig, (left, right) = plots.figure(14, 5.6, 1, 2)
+        fig, (left, right) = plots.figure(14, 6.6, 1, 2)
         plot_training(limits, finite, len(x), left)
         left.set_title("limits (lines) and 30 networks of width 2048", loc="left", fontsize=13)
         plot_comparisons(found, right)

@@ -23,4 +23,10 @@ for k, moment in enumerate(rmtp.limit(moments, exact=True), start=1):
 if len(sys.argv) > 1:
     check = rmtp.verify(moments[3], widths=(100, 200, 400, 800), trials=100)
     print(check)
-    check.plot().figure.savefig(sys.argv[1])
+    from rmtp import plots
+
+    with plots.style():
+        fig, (left, right) = plots.figure(12.5, 4.8, 1, 2)
+        rmtp.spectrum(A).plot(ax=left).set_title("Wigner's semicircle", loc="left")
+        check.plot(right).set_ylabel("fourth moment")
+    fig.savefig(sys.argv[1])

@@ -28,10 +28,15 @@ for std, row in zip(stds[::4, 0], answer.value[::4, ::5]):
 if len(sys.argv) > 1:
     from rmtp import plots
 
-    fig, ax = plots.figure()
-    image = ax.pcolormesh(biases[0], stds[:, 0], answer.value, cmap="RdBu_r", vmin=0, vmax=2, shading="nearest")
-    ax.contour(biases[0], stds[:, 0], answer.value, levels=[1], colors="black")
-    fig.colorbar(image, label="chi")
-    ax.set_xlabel("bias variance")
-    ax.set_ylabel("weight std")
+    with plots.style():
+        fig, ax = plots.figure()
+        image = ax.pcolormesh(biases[0], stds[:, 0], answer.value, cmap="RdBu_r", vmin=0, vmax=2, shading="nearest")
+        ax.contour(biases[0], stds[:, 0], answer.value, levels=[1], colors="black")
+        ax.text(0.3, 1.7, "χ = 1")
+        ax.text(0.3, 2.2, "chaos")
+        ax.text(0.3, 0.75, "order", color="white")
+        fig.colorbar(image, label="χ, gradient growth per layer")
+        ax.set_xlabel("variance of the biases")
+        ax.set_ylabel("standard deviation of the weights")
+        ax.grid(False)
     fig.savefig(sys.argv[1])

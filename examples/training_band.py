@@ -1,7 +1,8 @@
 """A hundred networks of width 256, trained by gradient descent, inside the band that infinitely wide ones have at every step.
 
 Left: outputs of 30 of them at three stages. Right: their losses beside the mean over initialisations, in closed form, for three
-optimisers at the same learning rate; the dashed line is the gradient flow that is usually taken for gradient descent.
+optimisers at the same learning rate; the dashed line is the gradient flow that is usually taken for gradient descent. Losses of
+networks spread by a factor when they are small: they fall at the rates of a kernel that is random at width 256.
 """
 
 import sys
@@ -74,5 +75,5 @@ if len(sys.argv) > 1:
         axes[1].set_xlabel("step")
         axes[1].set_ylabel(r"training loss $\frac{1}{2}\sum (f - y)^2$")
         axes[1].legend()
-        axes[1].set_title("mean loss in closed form, 30 networks", loc="left")
+        axes[1].set_title("the limit's mean loss (bold), 30 networks of width 256", loc="left", fontsize=14)
     fig.savefig(sys.argv[1])

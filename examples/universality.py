@@ -23,6 +23,7 @@ for law, check in checks.items():
 if len(sys.argv) > 1:
     from rmtp import plots
 
-    fig, ax = plots.figure()
-    plots.plot_universality(checks, ax=ax)
+    with plots.style():
+        fig, ax = plots.figure()
+        plots.plot_universality(checks, ax=ax).set_ylabel("overlap mean(x * W.T tanh(W x))")
     fig.savefig(sys.argv[1])

@@ -31,4 +31,9 @@ if __name__ == "__main__":
     arrays = rng.standard_normal((3000, 1000)) / 1000**0.5, rng.standard_normal(1000)
     print("the same function on arrays:", np.mean(arrays[1] * network(*arrays)))
     if len(sys.argv) > 1:
-        rmtp.verify(overlap, widths=(100, 200, 400, 800)).plot().figure.savefig(sys.argv[1])
+        from rmtp import plots
+
+        with plots.style():
+            fig, ax = plots.figure()
+            rmtp.verify(overlap, widths=(100, 200, 400)).plot(ax).set_ylabel("overlap of input and output")
+        fig.savefig(sys.argv[1])

@@ -124,7 +124,16 @@ class Node(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 class Vector(Node):
-    """A random vector of one width, with optional finite named axes. Build it with `Normal`, `IID`, `constant`."""
+    """A random vector of one width, with optional finite named axes. Build it with `Normal`, `IID`, `constant`.
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> n = rmtp.Dim("n")
+    >>> y = np.tanh(rmtp.Gaussian(n, n) @ rmtp.Normal(n))
+    >>> isinstance(y, rmtp.Vector), y.shape
+    (True, (Dim('n'),))
+    """
 
     __slots__ = ()
 
@@ -141,7 +150,15 @@ class Vector(Node):
 
 
 class Scalar(Node):
-    """A number that converges to a constant: an average, a parameter, arithmetic on them."""
+    """A number that converges to a constant: an average, a parameter, arithmetic on them.
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> norm = np.sqrt(np.mean(rmtp.Normal(rmtp.Dim("n"), cov=4) ** 2))
+    >>> isinstance(norm, rmtp.Scalar), rmtp.limit(norm).value
+    (True, Fraction(2, 1))
+    """
 
     __slots__ = ()
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from .arguments import items, reals
 from .errors import BadParameter, DivergentExpectation
 from .quantity import Quantity, given, is_symbolic, quantity_text
+from .special import ndtr
 
 Number = Any
 
@@ -53,6 +55,21 @@ class Continuous:
 
     frozen: Any
 
+    @cached_property
+    def corners(self) -> tuple[float, ...]:
+        """Where the quantile at Phi(t), as a function of t, is not smooth: jumps and kinks of the density."""
+        values = _quantiles(self.frozen, _SCAN)
+        least = _BEND * float(np.ptp(values))
+        coarse = np.abs(np.diff(values, 3))
+        fine = np.abs(np.diff(_quantiles(self.frozen, np.linspace(_SCAN[0], _SCAN[-1], 2 * len(_SCAN) - 1)), 3))
+        within = np.max([fine[k : len(fine) - 3 + k : 2][: len(coarse)] for k in range(4)], axis=0)
+        found: list[float] = []
+        for k in np.flatnonzero((within > 0.2 * coarse) & (coarse > least)):  # the cube of the step would leave 1/8
+            corner = _corner(self.frozen, _SCAN[k], _SCAN[k + 3], least)
+            if corner is not None and all(abs(corner - t) > 1e-3 for t in found):
+                found.append(corner)
+        return tuple(found)
+
     def moment(self, k: int) -> float:
         """E x^k from scipy.stats; raises where it is infinite or undefined."""
         if k == 0:
@@ -69,6 +86,29 @@ class Continuous:
                 remedy="the theorem needs all moments that the program uses; truncate the law or bound the function",
             )
         return value
+
+
+_SCAN = np.linspace(-6.4, 6.4, 321)
+_BEND = 1e-9  # of the range: third differences below are rounding
+
+
+def _quantiles(law: Any, t: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return np.where(t < 0, law.ppf(ndtr(np.minimum(t, 0.0))), law.isf(ndtr(-np.maximum(t, 0.0))))
+
+
+def _corner(law: Any, low: float, high: float, least: float) -> float | None:
+    """The one point between two where third differences do not fade; None if they are spread out: a smooth function."""
+    while high - low > 1e-7:
+        t = np.linspace(low, high, 13)
+        bend = np.abs(np.diff(_quantiles(law, t), 3))
+        if bend.max() < 1e-3 * least:
+            break
+        at = int(np.argmax(bend))
+        if bend[at] < 0.25 * bend.sum():
+            return None
+        low, high = float(t[at]), float(t[at + 3])
+    return (low + high) / 2
 
 
 Component = Atom | GaussianLaw | Continuous

@@ -39,7 +39,7 @@ def plot_evolution(trajectory: Any, simulation: Any = None, ax: Any = None) -> A
     if np.ndim(trajectory.mse.value) > 1:
         raise UnsupportedOperation("the trajectory of a sweep", remedy="plot_phases of its last step")
     mse = np.asarray(trajectory.mse.value, dtype=float)
-    name = trajectory.name
+    name = trajectory.name.replace("_", " ")
     finite = None if simulation is None else {name: (simulation.mean(), simulation.se())}
     naive = None if trajectory.naive is None else np.asarray(trajectory.naive.mse.value, dtype=float)
     positive = mse[mse > 0]

@@ -15,16 +15,24 @@ from typing import Any
 import numpy as np
 
 from .errors import BadParameter
-from .normal import Hat, Initial
-from .plotmarks import MARKERS, PALETTE, deviations, limit_line, numbers, short, spectral_names, stems
+from .plotmarks import (
+    MARKERS,
+    PALETTE,
+    SPECTRAL_POINTS,
+    bars,
+    deviations,
+    headroom,
+    limit_line,
+    numbers,
+    short,
+    spectral_curves,
+    spectral_names,
+    stems,
+    zlaw_density,
+)
 from .sample import generator, positive, sample
 
 GREY = "#777777"
-_CURVE_SAMPLES = 400_000
-_BINS = 600
-_SPECTRAL_POINTS = 400
-_STEEP = 0.01  # next to an infinite density, this share of an interval does not decide on the height of the axis
-_ATOM_SHARE = 1e-3  # a value that comes back in more than this share of the samples is an atom
 
 
 @contextmanager
@@ -81,7 +89,13 @@ def figure(width: float = 7.2, height: float = 4.8, rows: int = 1, cols: int = 1
 
 
 def to_png_base64(fig: Any) -> str:
-    """The figure as base64 text of a PNG, for ``<img src="data:image/png;base64,...">``."""
+    """The figure as base64 text of a PNG, for ``<img src="data:image/png;base64,...">``.
+
+    Examples
+    --------
+    >>> to_png_base64(figure()[0])[:8]
+    'iVBORw0K'
+    """
     buffer = io.BytesIO()
     fig.savefig(buffer, format="png")
     return base64.b64encode(buffer.getvalue()).decode("ascii")
@@ -89,7 +103,13 @@ def to_png_base64(fig: Any) -> str:
 
 @contextmanager
 def drawing(ax: Any) -> Iterator[Any]:
-    """The Axes given, or a new one, in our style."""
+    """The Axes given, or a new one, in our style.
+
+    Examples
+    --------
+    >>> with drawing(figure()[1]) as ax:
+    ...     lines = ax.plot([0, 1])
+    """
     with style():
         if ax is None:
             import matplotlib.pyplot as plt
@@ -143,7 +163,7 @@ def plot_zlaw(law: Any, ax: Any = None, *, width: int | None = None, rng: Any = 
         if law._handle is None:
             raise BadParameter("a part of a vector has no draw of its own", remedy="plot it without width=")
         drawn = sample(law._handle, positive(width, "width"), for_draw)
-    points, density, atoms = _density(law, for_curve)
+    points, density, atoms = zlaw_density(law, for_curve)
     with drawing(ax) as axes:
         if drawn is not None and len(points):
             smooth = drawn[~np.isin(drawn, [value for value, _ in atoms])]
@@ -177,44 +197,6 @@ def plot_zlaw(law: Any, ax: Any = None, *, width: int | None = None, rng: Any = 
         if drawn is not None or atoms:
             axes.legend()
     return axes
-
-
-def _density(law: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, list[tuple[float, float]]]:
-    """Points and density of the continuous part of Z, and its atoms (value, probability)."""
-    mean, std = float(law.mean), float(law.std)
-    if std == 0:
-        return np.empty(0), np.empty(0), [(mean, 1.0)]
-    if _is_gaussian(law):
-        points = mean + std * np.linspace(-4, 4, 401)
-        return points, np.exp(-(((points - mean) / std) ** 2) / 2) / (std * np.sqrt(2 * np.pi)), []
-    values = law.rvs(_CURVE_SAMPLES, rng)
-    distinct, counts = np.unique(values, return_counts=True)
-    heavy = counts > _ATOM_SHARE * len(values)
-    atoms = [(float(v), float(c) / len(values)) for v, c in zip(distinct[heavy], counts[heavy], strict=True)]
-    smooth = values[~np.isin(values, distinct[heavy])]
-    if len(smooth) < _ATOM_SHARE * len(values):
-        return np.empty(0), np.empty(0), atoms
-    low, high = np.quantile(smooth, [5e-4, 1 - 5e-4])
-    bandwidth = max(min(smooth.std(), (high - low) / 4) * len(smooth) ** -0.2, (high - low) / _BINS)
-    # the samples' own ends are reflected, which keeps the density of a law with a hard edge (tanh) up to the edge
-    first, last = max(smooth.min(), low - 5 * bandwidth), min(smooth.max(), high + 5 * bandwidth)
-    counts, edges = np.histogram(smooth, bins=_BINS, range=(first, last))
-    bins = bandwidth * _BINS / (last - first)
-    from scipy import ndimage  # nothing but a figure needs it
-
-    density = ndimage.gaussian_filter1d(counts / (len(values) * np.diff(edges)), bins, mode="reflect")
-    points = (edges[:-1] + edges[1:]) / 2
-    shown = (points >= low) & (points <= high)
-    return points[shown], density[shown], atoms
-
-
-def _is_gaussian(law: Any) -> bool:
-    """Whether Z is an affine function of Gaussians."""
-    table = law._theorem.atoms.table
-    return all(
-        sum(power for _, power in mono) <= 1 and all(isinstance(table[a], Hat | Initial) for a, _ in mono)
-        for mono in law._form.terms
-    )
 
 
 # ---------------------------------------------------------------------------------------------
@@ -260,16 +242,15 @@ def spectral_law(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('eigenvalue', 'density')
     """
-    curves, drawn = _spectral_curves(law), None if width is None else _apart_from_atoms(law, width, rng)
+    curves, drawn = spectral_curves(law), None if width is None else _apart_from_atoms(law, width, rng)
     with drawing(ax) as axes:
         top = axes.get_ylim()[1] if axes.has_data() else 0.0
         if drawn is not None and len(drawn[0]):
-            values, total = drawn
-            counts, edges = np.histogram(values, bins=_spectral_bins(values))
-            _histogram(axes, counts, edges, total)
+            bars(axes, law, *drawn)
         _spectral_lines(axes, [(x, rho) for x, rho, _ in curves], label, line)
         stems(axes, law)
-        top = max([top, *(1.2 * float(np.max(rho[seen], initial=0.0)) for _, rho, seen in curves)])
+        rows = len(axes.get_legend_handles_labels()[0])
+        top = max(top, headroom([(x[seen], rho[seen]) for x, rho, seen in curves], rows) if curves else 0.0)
         axes.set_ylim(0, top or 1.0)
         spectral_names(axes, law)
     return axes
@@ -314,7 +295,7 @@ def spectral_law_loglog(
     ends = [(max(a, least * b), b) for a, b in law.support() if b > 0]
     if not ends or not np.isfinite(ends[-1][1]):
         raise BadParameter(f"{law!r} has no bounded density on the positive axis", remedy="spectral_law(law)")
-    shares = (1 - np.cos(np.pi * (np.arange(_SPECTRAL_POINTS) + 0.5) / _SPECTRAL_POINTS)) / 2
+    shares = (1 - np.cos(np.pi * (np.arange(SPECTRAL_POINTS) + 0.5) / SPECTRAL_POINTS)) / 2
     points = [a * (b / a) ** shares for a, b in ends]
     drawn = None if width is None else _apart_from_atoms(law, width, rng)
     with drawing(ax) as axes:
@@ -328,33 +309,6 @@ def spectral_law_loglog(
         _spectral_lines(axes, [(x, law.pdf(x)) for x in points], label, line)
         spectral_names(axes, law)
     return axes
-
-
-def _spectral_curves(law: Any) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Per interval of the support: points, density, and whether a point decides on the height of the axis."""
-    edges = law.edges
-    curves = []
-    for left, right in zip(edges[::2], edges[1::2]):
-        a, b = left.x, right.x
-        x = np.concatenate([a + (b - a) * _graded(left.exponent), b - (b - a) * _graded(right.exponent)[::-1]])
-        x = x[(x > a) & (x < b)]
-        rho, seen = law.pdf(x), np.ones(len(x), dtype=bool)
-        if left.exponent < 0:
-            seen &= x - a > _STEEP * (b - a)
-        if right.exponent < 0:
-            seen &= b - x > _STEEP * (b - a)
-        if left.exponent > 0:
-            x, rho, seen = np.append(a, x), np.append(0.0, rho), np.append(False, seen)
-        if right.exponent > 0:
-            x, rho, seen = np.append(x, b), np.append(rho, 0.0), np.append(seen, False)
-        curves.append((x, rho, seen))
-    return curves
-
-
-def _graded(exponent: float) -> np.ndarray:
-    """Distances from an edge up to half of the interval, closer next to it; equal masses next to an infinite density."""
-    u = (np.arange(_SPECTRAL_POINTS // 2) + 0.5) / (_SPECTRAL_POINTS // 2)
-    return u ** (1 / (1 + exponent) if exponent < -0.5 else 2) / 2
 
 
 def _apart_from_atoms(law: Any, width: int, rng: Any) -> tuple[np.ndarray, int]:
@@ -396,6 +350,13 @@ def plot_verification(v: Any, ax: Any = None) -> Any:
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> x = rmtp.Normal(rmtp.Dim("n"))
+    >>> plot_verification(rmtp.verify(np.mean(x**2), widths=(50, 100), trials=20), figure()[1]).get_xlabel()
+    'width n (coordinates)'
     """
     with drawing(ax) as axes:
         limit_line(axes, v.limit)
@@ -424,6 +385,15 @@ def plot_universality(checks: Mapping[str, Any], ax: Any = None) -> Any:
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> n = rmtp.Dim("n")
+    >>> average = np.mean((rmtp.Gaussian(n, n) @ rmtp.Normal(n)) ** 2)
+    >>> checks = rmtp.verify(average, widths=(50, 100), trials=20, entries=("gaussian", "uniform"))
+    >>> len(plot_universality(checks, figure()[1]).containers)
+    2
     """
     if not checks:
         raise BadParameter("no verifications to plot", remedy='verify(..., entries=("gaussian", "rademacher"))')
@@ -453,6 +423,11 @@ def plot_kernel_deviation(curves: Mapping[str, tuple[Any, Any, Any]], ax: Any = 
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> plot_kernel_deviation({"NTK": ([64, 256], [0.2, 0.1], [0.01, 0.01])}, figure()[1]).get_xlabel()
+    'width n'
     """
     if not curves:
         raise BadParameter("no deviations to plot", remedy="{label: (widths, deviations, errors)}")
@@ -557,6 +532,11 @@ def plot_moments(
     Notes
     -----
     The vertical axis is logarithmic if all values are positive and span more than a factor of 50.
+
+    Examples
+    --------
+    >>> plot_moments([1, 2, 3], [1, 2, 5], [1, 2, 5], ax=figure()[1]).get_xlabel()
+    'order $k$'
     """
     computed = numbers(engine, ks, "engine")
     with drawing(ax) as axes:
@@ -594,3 +574,22 @@ def integer_axis(ax: Any) -> None:
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+__all__ = [
+    "GREY",
+    "MARKERS",
+    "PALETTE",
+    "drawing",
+    "figure",
+    "plot_kernel_deviation",
+    "plot_moments",
+    "plot_trajectory",
+    "plot_universality",
+    "plot_verification",
+    "plot_zlaw",
+    "spectral_law",
+    "spectral_law_loglog",
+    "style",
+    "to_png_base64",
+]

@@ -93,9 +93,8 @@ def plot_plane(ax: Any = None) -> Any:
 
 def _pace(report: Any) -> str:
     """What a reader must know of a limit that networks are slow to reach."""
-    if not report.notes:
-        return ""
-    return f" ($d^{{-{report.rate}}}${': too slow to be seen' if 'too slow' in report.notes[0] else ''})"
+    note = next((n for n in report.notes if n.startswith("convergence")), "")
+    return f" ($d^{{-{report.rate}}}${': too slow to be seen' if 'too slow' in note else ''})" if note else ""
 
 
 def _width_ticks(axes: Any, widths: Sequence[int]) -> None:
@@ -103,10 +102,8 @@ def _width_ticks(axes: Any, widths: Sequence[int]) -> None:
     axes.minorticks_off()
 
 
-def _room_below(axes: Any, share: float) -> None:
-    """For a legend, as a share of a logarithmic axis."""
-    low, high = axes.get_ylim()
-    axes.set_ylim(low * (low / high) ** share, high)
+def _legend_below(axes: Any, **options: Any) -> None:
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), fontsize=11, **options)
 
 
 def plot_slopes(slopes: Any, ax: Any = None) -> Any:
@@ -132,8 +129,7 @@ def plot_slopes(slopes: Any, ax: Any = None) -> Any:
             axes.errorbar(n, value, 2 * error, fmt=MARKERS[k % len(MARKERS)], color=colour, capsize=4, label=label)
         axes.set(xscale="log", yscale="log", xlabel="width n", ylabel="root mean square over draws")
         _width_ticks(axes, slopes.widths)
-        _room_below(axes, 0.13 * (len(slopes.squares) + 1))
-        axes.legend(title="measured slope (predicted)", fontsize=11, loc="lower left")
+        _legend_below(axes, ncols=2, title="measured slope (predicted)")
     return axes
 
 
@@ -150,7 +146,7 @@ def plot_comparisons(found: Sequence[Any], ax: Any = None) -> Any:
     """
     with drawing(ax) as axes:
         for k, one in enumerate(found):
-            slow = bool(one.report.notes)
+            slow = bool(_pace(one.report))
             label = f"{one.name}, slope {one.slope[0]:+.2f}{_pace(one.report)}"
             axes.errorbar(
                 one.widths, one.deviation, 2 * one.error, fmt=("--" if slow else "-") + MARKERS[k % len(MARKERS)],
@@ -158,8 +154,7 @@ def plot_comparisons(found: Sequence[Any], ax: Any = None) -> Any:
             )  # fmt: skip
         axes.set(xscale="log", yscale="log", xlabel="width d", ylabel="relative distance from the limit")
         _width_ticks(axes, found[0].widths)
-        _room_below(axes, 0.11 * len(found))
-        axes.legend(fontsize=10.5, loc="lower left")
+        _legend_below(axes, ncols=1 if len(found) < 3 else 2)
     return axes
 
 

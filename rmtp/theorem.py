@@ -10,6 +10,7 @@ rank a covariance has decides the structure of everything downstream, and only n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
@@ -301,6 +302,11 @@ class MasterTheorem:
             return hat, dot
         basis, images = self._bases.setdefault((matrix, transposed), (Echelon(), {}))
         for k, coefficient in basis.coordinates(x):
+            if isinstance(coefficient, float) and not math.isfinite(coefficient):
+                raise DivergentExpectation(
+                    "the numbers of the program grow beyond what floats hold",
+                    remedy="fewer steps, or a stable algorithm",
+                )
             if k not in images:
                 images[k] = self._image(matrix, transposed, basis.elements[k])
             h, d = images[k]

@@ -120,3 +120,18 @@ def bent_gamp(left: float, alpha: float, noise: float, q: float, steps: int) -> 
         q = float(alpha * fisher / (1 + alpha * fisher))
         out.append(q)
     return out
+
+
+def laplace_error(tau2: float) -> float:
+    """The least mean squared error of a Laplace signal in N(0, tau2): tau2 (1 - tau2 J), by Fisher information J."""
+    tau = np.sqrt(tau2)
+
+    def information(r: float) -> float:
+        right = np.exp(-r + log_ndtr((r - tau2) / tau))
+        left = np.exp(r + log_ndtr(-(r + tau2) / tau))
+        scale = np.exp(tau2 / 2) / 2
+        return float(scale * (left - right) ** 2 / (left + right))  # p'^2 / p: the Gaussian terms of p' cancel
+
+    return float(
+        tau2 * (1 - tau2 * 2 * quad(information, 0, 60, epsabs=1e-13, epsrel=1e-13, limit=400, points=[1, 5])[0])
+    )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from functools import partial
 
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.stats
 from amp_oracles import (
     bent_gamp,
     gauss,
+    laplace_error,
     linear,
     polynomial_error,
     posterior_error,
@@ -54,6 +57,7 @@ from rmtp.amp import (
     three_point,
     vamp,
 )
+from rmtp.amp.tabulated import tabulated
 
 GAUSS = scipy.stats.norm()
 SENSING = linear_model(0.5, bernoulli_gauss(0.1), 0.01)
@@ -205,6 +209,53 @@ def test_posterior_of_a_narrow_atom_is_not_missed():
     slope = rmtp.limit(np.mean(posterior_mean(bernoulli_gauss(0.4)).derivative(r, level)))
     for tau2, value in zip((1e-6, 1e-4, 1e-2), slope.value, strict=True):
         assert tau2 * value == pytest.approx(posterior_error(parts, tau2), rel=1e-9)
+
+
+def test_a_continuous_prior():
+    """Bayes-optimal AMP of a Laplace signal, by Tweedie's formula; the density has a kink."""
+    problem = linear_model(1.5, scipy.stats.laplace(), 0.2)
+    found = rmtp.state_evolution(partial(amp, denoiser=posterior_mean(scipy.stats.laplace())), problem, 2)
+    errors = [2.0]
+    for _ in range(2):
+        errors.append(laplace_error(0.2 + errors[-1] / 1.5))
+    assert np.abs(found.mse.value - errors).max() < 1e-10
+
+
+@pytest.mark.parametrize("prior", [scipy.stats.laplace(), scipy.stats.uniform(-1, 2), scipy.stats.gamma(2.0)])
+@pytest.mark.parametrize("tau2", [1e-4, 0.3, 20.0])
+def test_posteriors_of_continuous_priors(prior, tau2):
+    """At every scale of the noise, against adaptive quadrature; also where few observations lie."""
+    f = posterior_mean(prior)
+    for x0 in prior.ppf([1e-6, 0.2, 0.7, 1 - 1e-6]):
+        r, tau = x0 + 0.5 * np.sqrt(tau2), np.sqrt(tau2)
+        low, high = prior.support()
+        edges = sorted(
+            {*np.clip(r + tau * np.array([-12, -5, -2, 0, 2, 5, 12]), low, high), *np.clip([0, 1, 5, 20], low, high)}
+        )
+
+        def moment(k, r=r, edges=edges, tau=tau):
+            top = np.max(prior.logpdf(r - 0.5 * tau) - (0.5 * tau) ** 2 / (2 * tau2))
+            inside = lambda x: x**k * np.exp(prior.logpdf(x) - (r - x) ** 2 / (2 * tau2) - top)  # noqa: E731
+            return sum(
+                scipy.integrate.quad(inside, a, b, epsabs=0, epsrel=1e-12)[0] for a, b in itertools.pairwise(edges)
+            )
+
+        mean = moment(1) / moment(0)
+        assert float(f(r, tau2)) == pytest.approx(mean, rel=1e-9, abs=1e-10)
+
+
+def test_a_table_is_the_function():
+    calls = []
+
+    def f(x):
+        calls.append(len(x))
+        return np.stack([np.tanh(3 * x), np.exp(-x * x)])
+
+    x = np.random.default_rng(0).normal(size=50_000) * 3
+    assert np.abs(tabulated(f, x) - [np.tanh(3 * x), np.exp(-x * x)]).max() < 1e-12
+    assert sum(calls) < len(x) / 2
+    kinked = tabulated(lambda x: np.abs(x)[None], x)  # no table resolves it: the function itself is asked
+    assert np.array_equal(kinked[0], np.abs(x))
 
 
 def test_gamp_probit_against_quadrature_and_reference():

@@ -492,3 +492,12 @@ def test_side_information_is_no_cheating():
     assert found.overlap.value[0] == pytest.approx(0.05)
     same = numerical("gauss", None, lambda y, z: -((y - z) ** 2) / 2)
     assert float(same.slope(1.0, 0.0, 1.0)) == pytest.approx(-0.5, rel=1e-12)
+
+
+def test_descent_beyond_what_floats_hold():
+    """Divergence is reported; numbers beyond 1e308 are an error, at once and not after minutes of infinities."""
+    descent = partial(gradient_descent, step=1e6)
+    assert rmtp.state_evolution(descent, SENSING, 5).divergence == 0
+    for steps in (25, 60):
+        with pytest.raises(rmtp.errors.DivergentExpectation, match="line"):
+            rmtp.state_evolution(descent, SENSING, steps)

@@ -182,9 +182,8 @@ def test_a_spectral_density_is_the_exact_one_with_its_atom(ax):
     exact = np.sqrt((b - x[inner]) * (x[inner] - a)) / (4 * np.pi * x[inner])
     np.testing.assert_allclose(rho[inner], exact, rtol=1e-6, atol=1e-9)
     assert abs(np.trapezoid(rho, x) - 0.5) < 1e-3
-    (stem,) = [item for item in ax.get_lines() if item.get_label() == "atoms: height is mass"]
+    (stem,) = [item for item in ax.get_lines() if item.get_label() == "atom of mass 0.5"]
     assert list(stem.get_xdata()) == [0, 0] and abs(stem.get_ydata()[1] - 0.5) < 1e-9
-    assert [t.get_text() for t in ax.texts] == ["mass 0.5"]
     (bars,) = ax.patches
     heights, edges, _ = bars.get_data()
     assert abs(np.sum(heights * np.diff(edges)) - 0.5) < 1e-12  # 150 zeros of 300 are left out
@@ -215,10 +214,48 @@ def test_several_laws_in_one_axes(ax):
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["narrow", "wide"]
 
 
+def test_each_interval_has_bars_of_its_own(ax):
+    n = rmtp.Dim("n")
+    law = rmtp.spectrum(rmtp.diag(rmtp.IID(n, rmtp.Discrete([-1, 1]))) + rmtp.GOE(n) / 3)
+    plots.spectral_law(law, ax, width=200)
+    data = [bars.get_data() for bars in ax.patches]
+    assert len(data) == 2 and data[0].edges[-1] < 0 < data[1].edges[0]
+    areas = [np.sum(d.values * np.diff(d.edges)) for d in data]
+    assert abs(sum(areas) - 1) < 1e-12 and all(abs(200 * a - round(200 * a)) < 1e-9 for a in areas)
+
+
+def test_an_outlier_of_the_matrix_is_marked_and_not_a_bar(ax):
+    """At 3 + 1/3 in the limit, with fluctuations of order n^(-1/2)."""
+    n = rmtp.Dim("n")
+    u = rmtp.Normal(n)
+    plots.spectral_law(rmtp.spectrum(rmtp.GOE(n) + 3 * rmtp.outer(u, u)), ax, width=300)
+    (found,) = [line for line in ax.get_lines() if line.get_label() == "outlier of the matrix"]
+    (x,) = found.get_xdata()
+    (bars,) = ax.patches
+    assert 2.8 < x < 3.9 and bars.get_data().edges[-1] < 2.3
+    assert abs(np.sum(bars.get_data().values * np.diff(bars.get_data().edges)) - 299 / 300) < 1e-12
+
+
+@pytest.mark.parametrize("degree", [2, 3, 4])
+def test_the_legend_stands_clear_of_the_curve(ax, degree):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    n = rmtp.Dim("n")
+    matrices = [rmtp.Haar(n) for _ in range(degree - 1)]
+    law = rmtp.spectrum(sum((Q + Q.T for Q in matrices), rmtp.GOE(n)))
+    plots.spectral_law(law, ax, width=100)
+    FigureCanvasAgg(ax.figure).draw()
+    box = ax.get_legend().get_window_extent()
+    points = ax.transData.transform(np.column_stack(curve(ax, "limit")))
+    under = points[(points[:, 0] > box.x0) & (points[:, 0] < box.x1)]
+    assert len(under) and under[:, 1].max() < box.y0  # and not inside the bars
+
+
 def test_singular_values_that_are_all_one(ax):
     plots.spectral_law(rmtp.singular_values(rmtp.Haar(rmtp.Dim("n"))), ax, width=30)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("singular value", "mass")
-    assert [t.get_text() for t in ax.texts] == ["mass 1"] and not ax.patches
+    labels = [item.get_label() for item in ax.get_lines()]
+    assert labels[0] == "atom of mass 1" and not ax.patches
 
 
 def test_a_hard_edge_is_a_straight_line_on_logarithmic_axes(ax):

@@ -430,6 +430,17 @@ def test_the_end_of_training_on_repeated_points():
     assert np.allclose(ridged.mean, theta[4:, :4] @ np.linalg.solve(theta[:4, :4] + 0.1 * np.eye(4), y), atol=1e-10)
 
 
+def test_initial_functions_that_are_never_forgotten():
+    """Targets agree where the tangent kernel is singular, initial outputs differ there: no end, unless they do not either."""
+    k, theta, y = doubled()
+    apart = k + np.diag([0.0, 0.1, 0.0, 0.0, 0.0, 0.0])
+    assert np.all(model_of(k, theta, y).flow(np.inf).variance >= 0)
+    model = model_of(apart, theta, y)
+    assert np.all(model.flow(1e3).variance > 0)
+    with pytest.raises(NotPSD, match="singular"):
+        model.flow(np.inf)
+
+
 def test_a_kernel_is_no_better_than_its_error():
     """rmtp's kernels state an error; eigenvalues below it are no directions to learn in."""
     x = np.array([[0.5], [0.5 + 1e-7], [2.0]])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rmtp.errors import BadParameter
 from rmtp.training import ABC, classify, exponents, named, plane
+from rmtp.training.scaling import first_step
 
 # Golikov 2020 (2006.06574), Table 1; columns 1-4 are its properties, then the gradient of the loss at step 0 and later
 TABLE = """
@@ -182,12 +183,67 @@ def test_equations_name_what_the_model_needs():
     assert "tangent kernel" in classify("ntk", depth=2).equations
 
 
+def test_readouts_that_outgrow_their_start():
+    """What later steps add to the first: features follow the readout, which is no longer random, and so does the kernel."""
+    scaling = ABC((F(1, 4), F(-1, 4)), (F(-1, 4), F(3, 4)), F(1, 4))
+    e = exponents(scaling)
+    assert (e.weights[-1], e.features, e.kernel_change) == (F(3, 4), F(-1, 2), F(-1, 2))
+    assert first_step(scaling) == (F(-5, 4), F(-1, 2))
+    assert classify(scaling).rate == F(1, 2)
+    for row in ROWS:  # where layers learn at one rate, both are one
+        plain = classify((row[1], row[2])).scaling
+        assert first_step(plain) == (exponents(plain).features, exponents(plain).kernel_change)
+
+
+def test_equations_of_layers_that_learn_at_rates_of_their_own():
+    """What is lost in the limit is not in its equations."""
+    standard = classify("standard")
+    assert "Theta(x, x') = E[phi(w.x) phi(w.x')],  constant" in standard.equations
+    assert "x \\cdot x'" not in standard.latex()
+    first = classify(ABC((0, F(5, 8)), (0, F(-1, 8)), 0))
+    assert "Theta(x, x') = E[phi'(w.x) phi'(w.x')] x.x',  constant" in first.equations
+    grown = classify("standard, constant rate")
+    assert "a_0 = 0, w_0 ~ N(0, I)" in grown.equations
+    assert "a_0 = 0" in grown.latex()
+    frozen = classify(ABC((F(-1, 2), F(3, 4)), (F(1, 2), F(1, 4)), 0))
+    assert "a_k = a_0" in frozen.equations.splitlines()
+    assert "a_k+1" not in frozen.equations
+    deep = classify("standard", depth=3).equations
+    assert "without layer 1\n" in deep
+    assert "NNGP of a network with 3 hidden layers" in deep
+    assert "without" not in classify("ntk", depth=3).equations
+
+
 def test_deep_mean_field_is_explained():
     report = classify("mean field", depth=3)
     assert report.model is None
     assert report.stability == "trivial"
     assert "more than two hidden layers" in report.explanation
-    assert "more than two" not in classify("mean field", depth=2).explanation
+    with pytest.raises(BadParameter, match="hidden layers"):
+        classify("mean field", depth=0)
+    assert classify("ic-mf", depth=3).explanation == report.explanation
+    one_rate = classify(ABC((0, 1, 1), (0, 0, 0), -1))
+    assert one_rate.model is None
+    assert "layer 2 vanish like n^-1/2" in one_rate.explanation
+
+
+def test_mean_field_with_two_hidden_layers():
+    """The rates of normalised weights are n^q~, n^(q~ - q_sigma) inside (Golikov 2020, section 4), for (-1, 1): 1, 2, 1."""
+    form = named("mean field", 2)
+    sigma = (0, -1, -1)  # W^l = sigma_l times normalised weights
+    assert tuple(a + b for a, b in zip(form.a, form.b, strict=True)) == tuple(-s for s in sigma)
+    rates = tuple(-form.c - 2 * a for a in form.a)  # of W^l
+    assert tuple(r - 2 * s for r, s in zip(rates, sigma, strict=True)) == (1, 2, 1)
+    for theta in (0, F(1, 3), -2):
+        report = classify(form.shifted(theta))
+        assert (report.model.name, report.stability, report.learns_features) == ("MF", "stable", True)
+    assert "sum_{s<k}" in report.equations
+    assert not report.latex()
+    corrected = classify("ic-mf", depth=2)
+    assert corrected.model == classify("ic-mf").model
+    assert corrected.exponents.initial == 0
+    assert "g_0 ~ GP" in corrected.equations
+    assert classify("mean field", depth=2).model == classify("mean field").model
 
 
 def test_preactivations_that_leave_their_scale():
@@ -210,6 +266,6 @@ def test_bad_parametrisations():
     with pytest.raises(BadParameter, match="one exponent per layer"):
         ABC(0, (0, 0), 0)
     with pytest.raises(BadParameter, match="one hidden layer"):
-        named("ic-mf", 2)
+        named("barycenter", 2)
     with pytest.raises(BadParameter, match="hidden layers"):
         named("mup", 0)

@@ -38,7 +38,7 @@ def derive(expr: Any, *, gradient_independence: bool = False) -> Any:
     Raises
     ------
     UnsupportedOperation
-        For sweeps and `solve`, or if sympy is not installed (extra ``equations``).
+        For sweeps and `solve`, or if sympy is not installed (extra ``sympy``).
     NotExact
         If the program holds a number that is not rational: give it a symbol.
 

@@ -17,6 +17,7 @@ import numpy as np
 from .. import special
 from ..nonlinearity import Nonlinearity, Pieces
 from . import orthants
+from .quadrants import determinant
 
 Array = Any
 Functions = Sequence[tuple[Nonlinearity, int]]
@@ -69,7 +70,7 @@ def single(f: OneSided, mean: Array, var: Array) -> Array:
 
 
 def pair(f: OneSided, g: OneSided, mu: Array, mv: Array, cov: Array, var_u: Array, var_v: Array) -> tuple[Array, Array]:
-    """E f(u) g(v) for positive variances, and where it is known to 1e-12 of sqrt(E f^2 E g^2).
+    """E f(u) g(v) for positive variances, and where it is known to 1e-12 of sqrt(E f^2 E g^2): nowhere at correlations of +-1.
 
     Examples
     --------
@@ -81,7 +82,7 @@ def pair(f: OneSided, g: OneSided, mu: Array, mv: Array, cov: Array, var_u: Arra
     """
     mu, mv, c, vu, vv = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (mu, mv, cov, var_u, var_v)))
     value = orthants.pair(f.pieces, g.pieces, mu, mv, c, vu, vv)
-    known = np.ones(c.shape, dtype=bool)
+    known = determinant(vu, vv, c) > 0  # on a line, which side of a break the shifted means lie on is a matter of rounding
     growth = [(f.rate * bool(f.amplitude), 0.0), (0.0, g.rate * bool(g.amplitude))]
     growth.append((f.rate, g.rate) if f.amplitude and g.amplitude else (0.0, 0.0))
     for r, s in growth:

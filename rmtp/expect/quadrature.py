@@ -343,6 +343,9 @@ class Grid:
     def _breaks(self, j: int) -> np.ndarray | None:
         """Where kinks end along coordinate j: (B, N, K), padded by repetition; None if there are none."""
         found = self._features(j)
+        if j < len(self.laws):
+            corners = self.problem.integrand.continuous[j][1].corners
+            found += [np.full((*self.weight.shape, 1), t) for t in corners]
         for number, kinks, arg in self.kinked:
             reach = self.last[number]
             if reach == j and not self._nonlinear(arg, j):

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..arguments import executor as checked_executor
 from ..arguments import items
-from ..errors import AxisError, BadParameter, NoInfiniteWidth, UnsupportedOperation
+from ..errors import AxisError, BadParameter, DivergentExpectation, NoInfiniteWidth, UnsupportedOperation
 from ..networks.network import Traced, batch, trace
 from ..progress import progress
 from .careful import listed
@@ -157,13 +157,13 @@ class KernelFunction:
     def _equal(self, x: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
         assert self.singles is not None and self.pairs is not None
         found, error = on_equal(self.pairs, self.singles, x)
-        return {name: v + self.bias(name)[..., None] for name, v in found.items()}, error
+        return {name: _raised(v, self.bias(name)[..., None]) for name, v in found.items()}, error
 
     def block(self, first: np.ndarray, second: np.ndarray | None) -> tuple[dict[str, np.ndarray], float]:
         """The kernels of two batches, tile by tile in this thread's pool of threads, and their error."""
         assert self.singles is not None and self.pairs is not None
         found, error = on_batches(self.pairs, self.singles, first, second)
-        return {name: v + self.bias(name)[..., None, None] for name, v in found.items()}, error
+        return {name: _raised(v, self.bias(name)[..., None, None]) for name, v in found.items()}, error
 
     def _blocks(
         self, first: np.ndarray, second: np.ndarray | None, executor: Executor | None, out: str | Path | None
@@ -217,6 +217,20 @@ class KernelFunction:
         """Data, and what the network makes of some of it: hyperparameters included."""
         probe, _ = self.block(first[:2], other[:2])
         return b"".join([first.tobytes(), other.tobytes(), *(probe[name].tobytes() for name in self.wanted)])
+
+
+def _raised(kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """kernel + bias, in its own memory where there is room: a second array of that size costs a third of the time."""
+    if not np.isfinite(np.sum(kernel)) and not np.all(np.isfinite(kernel)):
+        raise DivergentExpectation(
+            "a kernel is not finite: something is divided by zero, or grows beyond what numbers hold",
+            remedy="an epsilon in layer_norm for inputs of zeros, smaller variances",
+        )
+    if np.broadcast_shapes(kernel.shape, bias.shape) != kernel.shape:
+        return np.asarray(kernel + bias)
+    if np.any(bias):
+        kernel += bias
+    return kernel
 
 
 def remote_block(

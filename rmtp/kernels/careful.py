@@ -52,7 +52,7 @@ def _listed(ready: Ready, place: Listed) -> tuple[dict[str, np.ndarray], float]:
             op = moment.op
             gap = _gap_of_arguments(op, values, known, errors, place) if isinstance(op, Expectation) else None
             values[k] = evaluate(moment, values, place) if gap is None else _on_plane(op, gap)
-            errors[k] = _error(op, values, errors, place, gap)
+            errors[k] = _error(op, values, known, errors, place, gap)
             if k in ready.gapped:
                 known[k] = _gap(k, moment, values, known, place, gap)
     count = len(place.left.x)
@@ -158,7 +158,9 @@ def _factor(ref: Ref, known: dict[int, Gap | None]) -> Gap | None:
 # errors
 
 
-def _error(op: Any, values: Values, errors: dict[int, float], place: Listed, gap: Gap | None) -> float:
+def _error(
+    op: Any, values: Values, known: dict[int, Gap | None], errors: dict[int, float], place: Listed, gap: Gap | None
+) -> float:
     """A bound on the relative error of a moment, from those of what it is computed from."""
 
     def of(ref: Ref) -> float:
@@ -177,6 +179,18 @@ def _error(op: Any, values: Values, errors: dict[int, float], place: Listed, gap
             error = max((of(r) for _, r in covariances), default=START)
             if jumps(functions):
                 lost = jump_error(centred(op, values, place), error) if gap is None else error + gap.lost
-                error = max(error, lost)
+                error = max(error, lost, _unseen(op, known) if gap is None else 0.0)
             return error + _STEP
     return START
+
+
+def _unseen(op: Expectation, known: dict[int, Gap | None]) -> float:
+    """What a jump makes of angles that covariances round to 0 and gaps do not."""
+    ref = dict(op.covariances).get((0, 1))
+    gap = None if ref is None else known.get(ref.moment)
+    if ref is None or gap is None:
+        return 0.0
+    gap = gap.at(ref.entries)
+    least = np.minimum(gap.short, gap.over)
+    hidden = (least > 0) & (least <= gaps.PARALLEL * np.sqrt(gap.first) * np.sqrt(gap.second))
+    return float(np.sqrt(2 * gaps.PARALLEL)) if np.any(hidden) else 0.0

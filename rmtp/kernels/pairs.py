@@ -140,6 +140,7 @@ def single(functions: Functions, mean: Any, var: Any) -> Any:
     known = onesided.onesided(functions)
     if known is not None:
         return _at_rest(onesided.single(known, m, np.where(v > 0, v, 1.0)), functions, m, v)
+    panels.check_reach(functions, m, v)
     distinct, at = np.unique(np.stack([m.ravel(), v.ravel()]), axis=1, return_inverse=True)
     return panels.one(functions, *distinct)[at.ravel()].reshape(m.shape)
 
@@ -173,6 +174,9 @@ def pair(first: Functions, other: Functions, means: Sequence[Any], cov: Any, var
         value = np.array(_degenerate(value, first, other, mu, mv, var_u, var_v))
         settled = settled | (var_u == 0) | (var_v == 0)
     left = np.count_nonzero(~settled)
+    if left:
+        panels.check_reach(first, mu, var_u)
+        panels.check_reach(other, mv, var_v)
     if left and (left == settled.size or left > _FEW):
         f = composite(first)
         g = f if tuple(first) == tuple(other) else composite(other)

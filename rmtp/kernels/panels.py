@@ -26,6 +26,7 @@ Rule = Callable[[int, Array], tuple[Array, Array]]
 
 RTOL = 1e-11
 _REACH = 9.5  # standard deviations; beyond lies 1e-21 of the mass
+_OUTSIDE = 1e-9  # of E f^2, as a density at the last node: a power x^6 has 1e-11
 _LAYER = 8.0
 _CHUNK = 1 << 20  # function values at a time
 _PANEL_ORDERS = (16, 32, 64, 128, 256)
@@ -79,6 +80,29 @@ def _size(functions: Functions, mean: Array, var: Array) -> Array:
         with np.errstate(all="ignore"):
             out[part] = np.sqrt(np.sum(w * composite(functions)(m[:, None] + std[:, None] * t) ** 2, axis=-1))
     return out[at.ravel()]
+
+
+def check_reach(functions: Functions, mean: Any, var: Any) -> None:
+    """That nothing of ``E f^2`` lies beyond the nodes, at the largest variance and the means there are.
+
+    Raises
+    ------
+    NotConverged
+        If it does: f grows too fast for so large a variance.
+    """
+    std = np.sqrt(np.max(var, initial=0.0))
+    ends = np.unique([np.min(mean, initial=np.inf), np.max(mean, initial=-np.inf)])
+    ends = ends[np.isfinite(ends)]
+    with np.errstate(all="ignore"):
+        f = composite(functions)
+        for m in ends:
+            edge = np.max(f(m + std * np.array([-_REACH, _REACH])) ** 2) * math.exp(-0.5 * _REACH**2)
+            if not edge <= _OUTSIDE * _size(functions, np.array([m]), np.array([std**2]))[0] ** 2:
+                names = " * ".join(fn.name for fn, _ in functions)
+                raise NotConverged(
+                    f"{names} grows too fast for a variance of {std**2:.3g}, or is undefined there",
+                    remedy="smaller variances, or a function with a closed form",
+                )
 
 
 def two(first: Functions, other: Functions, mu: Array, mv: Array, c: Array, vu: Array, vv: Array) -> Array:

@@ -37,6 +37,7 @@ from ..instructions import (
 from ..nonlinearity import Nonlinearity
 from ..program import Program
 from .entries import Support, broadcast_entries, linear_entries, pairings, positions, union
+from .fusion import fused
 from .lines import fresh_law, fresh_sources, given, independent_moments, is_number, origins, without_division, zeros
 from .plan import CROSS, Algebra, Constant, Expectation, Function, Given, Gram, Moment, Op, Plan, Ref, Term
 
@@ -70,12 +71,7 @@ class Draft:
 
 
 class Tracer:
-    """Expands moments of the lines of one program.
-
-    Parameters
-    ----------
-    program : Program
-    """
+    """Expands moments of the lines of one program."""
 
     def __init__(self, program: Program) -> None:
         self.program = without_division(program)
@@ -84,6 +80,8 @@ class Tracer:
         self.sizes = [int(np.prod(shape)) for shape in self.shapes]
         self.given = given(self.program)
         self.families = self._families()
+        self.program = fused(self.program, self._gaussian())
+        self.lines = self.program.lines
         self.fresh = fresh_sources(self.lines)
         self.gaussian = self._gaussian()
         self.is_centred: list[bool] = []

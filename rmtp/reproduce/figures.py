@@ -83,6 +83,8 @@ def comparison(rows: Sequence[Row]) -> Any:
             color=plots.PALETTE[1],
             label="sampled ± 2 se",
         )
+        low, high = ax.get_xlim()
+        ax.set_xlim(min(low, 0.98), max(high, 1.02))  # rounding is no axis
         ax.set_yticks(heights, [r.quantity for r in shown])
         ax.set_xlabel("value / analytic value")
         fig.legend(loc="outside lower center", ncols=3)

@@ -22,7 +22,13 @@ img { max-width: 100%; } .source { color: #666; font-style: italic; }
 
 
 def save_figures(results: Sequence[tuple[Derivation, Sequence[Row]]], out: Path) -> dict[str, bytes]:
-    """Draw every figure, write it to ``out/NAME.png``, and return the PNG bytes by name."""
+    """Draw every figure, write it to ``out/NAME.png``, and return the PNG bytes by name.
+
+    Examples
+    --------
+    >>> save_figures([], Path("."))
+    {}
+    """
     made: dict[str, bytes] = {}
     for derivation, rows in results:
         if derivation.figure is not None:
@@ -47,6 +53,11 @@ def html_report(
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> html_report([], {})[:15]
+    '<!DOCTYPE html>'
     """
     everything = [row for _, rows in results for row in rows]
     failed = sum(not row.passed for row in everything)

@@ -151,6 +151,26 @@ def _several_steps(steps: int, data: Sequence[tuple[Fraction, Fraction]]) -> Sam
     return sampler
 
 
+def _two_layers(data: Sequence[tuple[Fraction, Fraction]]) -> Claim:
+    """Mean field, two linear layers: w, the inner matrix and a are one number each, and f is their product times the input."""
+    x, y = [[xi] for xi, _ in data], [target for _, target in data]
+    found = feature_learning(x, y, depth=2, phi="linear", learning_rate=HALF, scaling="mean field", exact=True)
+    w, m, a = Fraction(1), Fraction(0), Fraction(1)
+    for xi, target in data:
+        c = HALF * (a * m * w * xi - target) * xi
+        w, m, a = w - c * a * m, m - c * a * w, a - c * m * w
+
+    def sampler(width: int, rng: np.random.Generator, trials: int) -> np.ndarray:
+        nets = draw_networks(named("mean field", 2), width, 1, trials, rng, phi="linear")
+        for xi, target in data:
+            one = np.array([[float(xi)]])
+            nets = nets.step(one, nets.outputs(one) - float(target), 0.5)
+        return nets.outputs(np.ones((1, 1)))[:, 0]
+
+    value = Estimate(found.test.value[-1, 0], 0, "exact")
+    return Claim(f"mean field, two linear layers, f after step {len(data)}", value, a * m * w, sampler=sampler)
+
+
 def feature_rows() -> tuple[Row, ...]:
     """The unrolled programs of `feature_learning`; samples are networks trained with matrices, apart from programs."""
     data = [
@@ -169,6 +189,7 @@ def feature_rows() -> tuple[Row, ...]:
         claims.append(Claim(f"linear, f at step {t}", value, f, sampler=_several_steps(t, data)))
         c = HALF * (f - y) * xi
         A, B, C, D = A - c * C, B - c * D, C - c * A, D - c * B
+    claims.append(_two_layers(data[:2]))
     run = feature_learning([[1]], [1], [[Fraction(7, 10)]], depth=2, steps=1)
     known = mup_oracle(1.0, 0.7, -1.0)
     f1 = Estimate(float(run.test.value[1, 0]), float(run.test.error[1, 0]), run.test.method)

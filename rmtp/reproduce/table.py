@@ -99,6 +99,14 @@ def check(
     -------
     tuple of Row
         In the order of the claims.
+
+    Examples
+    --------
+    >>> import numpy as np, rmtp
+    >>> x = rmtp.Normal(rmtp.Dim("n"))
+    >>> (row,) = check([Claim("fourth moment", np.mean(x**4), 3)], widths=(50, 100), trials=20)
+    >>> row.engine.value, row.passed
+    (Fraction(3, 1), True)
     """
     engine: dict[int, Estimate] = {k: c.expr for k, c in enumerate(claims) if isinstance(c.expr, Estimate)}
     for naive in (False, True):
@@ -150,5 +158,11 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def table_text(rows: Sequence[Row]) -> str:
-    """The rows as aligned columns."""
+    """The rows as aligned columns.
+
+    Examples
+    --------
+    >>> print(table_text(()))
+      quantity  engine  method  analytic  sampled  z
+    """
     return aligned([HEADER, *(cells(row) for row in rows)])

@@ -32,6 +32,23 @@ _SIZES = {-1: "0", 0: "finite", 1: "infinite"}
 
 
 @dataclass(frozen=True)
+class Layers:
+    """What is seen in the limit of the two layers of a network with one hidden layer: all, if they learn at one rate.
+
+    Attributes
+    ----------
+    first, readout : bool
+        Whether it moves: its updates are not lost beside the other's, or beside its initial values.
+    starts : bool
+        Whether the initial readout is not lost beside its first update.
+    """
+
+    first: bool = True
+    readout: bool = True
+    starts: bool = True
+
+
+@dataclass(frozen=True)
 class LimitModel:
     """One limit of gradient descent with the logistic loss, by the signs that define it.
 
@@ -120,9 +137,30 @@ class LimitModel:
         g_0 ~ GP(0, sigma^2 d* E[phi(w.x) phi(w.x')])
         gradient: -y / (1 + exp(y F_k))
         """
-        return "\n".join(_lines(self, _TEXT))
+        return self.text(Layers())
 
-    def latex(self) -> str:
+    def text(self, layers: Layers) -> str:
+        """`equations` where layers learn at rates of their own.
+
+        Examples
+        --------
+        >>> print(LimitModel(0, 0, False, True).text(Layers(first=False)).splitlines()[3])
+        Theta(x, x') = E[phi(w.x) phi(w.x')],  constant
+        """
+        return "\n".join(_lines(self, _TEXT, layers))
+
+    @property
+    def two_layers(self) -> str:
+        """The limit of "mean field" with two hidden layers; w and a are independent particles.
+
+        Examples
+        --------
+        >>> print(LimitModel(-1, 0, True, False).two_layers.splitlines()[2])
+        h_k(x) = - eta sigma sum_{s<k} mean_data[ g_s u_s(x') E[ phi(w_s.x') phi(w_k.x) ] ],  u_s = a_s phi'(h_s)
+        """
+        return "\n".join(_two_layers(self))
+
+    def latex(self, layers: Layers = Layers()) -> str:
         """The limit equations as a LaTeX ``aligned`` block.
 
         Examples
@@ -136,7 +174,7 @@ class LimitModel:
         g_k &= -y/2
         \\end{aligned}
         """
-        return "\\begin{aligned}\n" + " \\\\\n".join(_lines(self, _LATEX)) + "\n\\end{aligned}"
+        return "\\begin{aligned}\n" + " \\\\\n".join(_lines(self, _LATEX, layers)) + "\n\\end{aligned}"
 
 
 _TEXT = {
@@ -145,8 +183,12 @@ _TEXT = {
     "zero": "F_0 = 0",
     "initial": "F_0 = g_0",
     "kernel": "F_k+1(x) = F_k(x) - eta sigma^2 d* mean_data[ Theta(x, x') g_k(x') ]",
-    "theta": "Theta(x, x') = E[phi(w.x) phi(w.x')] + E[phi'(w.x) phi'(w.x')] x.x',  constant",
+    "theta": "Theta(x, x') = {0},  constant",
+    "theta readout": "E[phi(w.x) phi(w.x')]",
+    "theta first": "E[phi'(w.x) phi'(w.x')] x.x'",
     "output": "F_k(x) = sigma d* E[ a_k phi(w_k.x) ],  (a_0, w_0) ~ N(0, I)",
+    "output from 0": "F_k(x) = sigma d* E[ a_k phi(w_k.x) ],  a_0 = 0, w_0 ~ N(0, I)",
+    "frozen": "a_k = a_0",
     "corrected": "f_k(x) = F_k(x) + g_0(x)",
     "readout": "a_k+1 = a_k - eta sigma mean_data[ g_k phi(w_k.x) ]",
     "features": "w_k+1 = w_k - eta sigma mean_data[ g_k a_k phi'(w_k.x) x ]",
@@ -166,8 +208,12 @@ _LATEX = {
     "zero": r"F_0 &= 0",
     "initial": r"F_0 &= g_0",
     "kernel": r"F_{k+1}(x) &= F_k(x) - \eta \sigma^2 d^* \, \mathbb{E}_{x'}[\Theta(x, x') g_k(x')]",
-    "theta": r"\Theta(x, x') &= \mathbb{E}\,\varphi \varphi + \mathbb{E}\,\varphi' \varphi' \, x \cdot x'",
+    "theta": r"\Theta(x, x') &= {0}",
+    "theta readout": r"\mathbb{E}\,\varphi \varphi",
+    "theta first": r"\mathbb{E}\,\varphi' \varphi' \, x \cdot x'",
     "output": r"F_k(x) &= \sigma d^* \, \mathbb{E}[a_k \varphi(w_k x)], \quad (a_0, w_0) \sim N(0, I)",
+    "output from 0": r"F_k(x) &= \sigma d^* \, \mathbb{E}[a_k \varphi(w_k x)], \quad a_0 = 0,\ w_0 \sim N(0, I)",
+    "frozen": r"a_k &= a_0",
     "corrected": r"f_k(x) &= F_k(x) + g_0(x)",
     "readout": r"a_{k+1} &= a_k - \eta \sigma \, \mathbb{E}_x[g_k \varphi(w_k x)]",
     "features": r"w_{k+1} &= w_k - \eta \sigma \, \mathbb{E}_x[g_k a_k \varphi'(w_k x) x]",
@@ -183,12 +229,31 @@ _LATEX = {
 }
 
 
-def _lines(model: LimitModel, words: dict[str, str]) -> list[str]:
+def _two_layers(model: LimitModel) -> list[str]:
+    out = [
+        _TEXT["corrected" if model.corrected else "finite"],
+        "F_k(x) = sigma d* E[ a_k phi(h_k(x)) ],  a_0 ~ N(0, 1), w_0 ~ N(0, I)",
+        "h_k(x) = - eta sigma sum_{s<k} mean_data[ g_s u_s(x') E[ phi(w_s.x') phi(w_k.x) ] ],  u_s = a_s phi'(h_s)",
+        "b_k(x) = - eta sigma sum_{s<k} mean_data[ g_s phi(w_s.x') E[ u_s(x') u_k(x) ] ]",
+        "a_k+1 = a_k - eta sigma mean_data[ g_k phi(h_k) ]",
+        "w_k+1 = w_k - eta sigma mean_data[ g_k b_k phi'(w_k.x) x ]",
+    ]
+    logistic = _TEXT["logistic"].replace("{0}", "f_k" if model.corrected else "F_k")
+    if not model.corrected:
+        return [*out, _TEXT["two"].replace("{0}", "-y/2").replace("{1}", logistic)]
+    process = "g_0 ~ GP(0, sigma^2 d* K),  K the NNGP of a network with two hidden layers"
+    return [*out, process, _TEXT["one"].replace("{0}", logistic)]
+
+
+def _lines(model: LimitModel, words: dict[str, str], layers: Layers) -> list[str]:
     out = [words["corrected" if model.corrected else "scaled" if model.kernel else "finite"]]
     if model.evolves:
-        out += [words["output"], words["readout"], words["features"]]
+        out += [words["output" if layers.starts else "output from 0"], words["readout" if layers.readout else "frozen"]]
+        out.append(words["features"])
     else:
-        out += [words["initial" if model.balanced else "zero"], words["kernel"], words["theta"]]
+        parts = [words["theta readout"]] * layers.readout + [words["theta first"]] * layers.first
+        theta = words["theta"].replace("{0}", " + ".join(parts))
+        out += [words["initial" if model.balanced else "zero"], words["kernel"], theta]
     if model.needs_initial:
         out.append(words["process"])
     later = words[model.later_gradient].replace("{0}", words["f_k" if model.corrected else "F_k"])

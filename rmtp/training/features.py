@@ -29,8 +29,9 @@ from ..program import lower
 from ..results import Estimate, with_error
 from ..sample import positive, run
 from .abcnets import activation, loss_gradient
-from .parametrisations import named
-from .scaling import MIDDLE_LAYERS, classify
+from .parametrisations import ABC, deep_mean_field, named
+from .particles import check_smooth
+from .scaling import classify
 
 EXACT_STEPS = 7  # the digits of rational numbers triple in every step
 LINES = 3000  # of a program; sampled on 2^17 points that takes some ten seconds
@@ -54,7 +55,7 @@ class Unrolled:
     hidden, features : tuple of Vector
         h and x = phi(h) of each hidden layer at the test points: (steps + 1, depth, M). For averages of your own.
     matrices : tuple of Matrix
-        The initial W of the inner layers.
+        The initial W of the inner layers; none in mean field.
     """
 
     seen: tuple[tuple[Scalar, ...], ...]
@@ -110,9 +111,13 @@ class FeatureLearning:
 
     @property
     def feature_change(self) -> np.ndarray:
-        """``|K_t - K_0|_F / |K_0|_F`` of the last hidden layer's kernel, (steps + 1,)."""
+        """``|K_t - K_0|_F / |K_0|_F`` of the last hidden layer's kernel, (steps + 1,).
+
+        Relative to the largest |K_t|_F where K_0 is zero, as in mean field with two layers.
+        """
         k = np.asarray(self.kernels.value, dtype=float)[:, -1]
-        return np.linalg.norm(k - k[0], axis=(1, 2)) / np.linalg.norm(k[0])
+        sizes = np.linalg.norm(k, axis=(1, 2))
+        return np.asarray(np.linalg.norm(k - k[0], axis=(1, 2)) / (sizes[0] or sizes.max() or 1.0))
 
     def __str__(self) -> str:
         head = f"{len(self.seen.value)} steps of SGD at infinite width ({self.test.method}): outputs at the test points"
@@ -172,7 +177,8 @@ def feature_learning(
     loss : {"mse", "logistic"}
         Half the square, or the logistic loss with labels -1 and 1.
     scaling : name or ABC
-        "mup", "mean field" for one hidden layer, or an equivalent abc-parametrisation.
+        "mup", "mean field" for one or two hidden layers, or an equivalent abc-parametrisation. In mean field the initial W has
+        entries of variance n^-2 and averages out: its updates alone join the layers.
     lines : int
         The most lines that the program may have.
     **options
@@ -188,7 +194,7 @@ def feature_learning(
         If the program has more lines than that, polynomials have too many terms, or rational numbers too many digits: after
         seven steps give floats.
     UnsupportedOperation
-        For a scaling that learns no features, or mean field with several layers.
+        For a scaling that learns no features, mean field with more than two layers, or with two and a phi that has a kink at 0.
     BadParameter, AxisError
 
     Notes
@@ -258,7 +264,7 @@ def unroll(
     >>> rmtp.limit(run.test[1][0], exact=True).value
     Fraction(6, 1)
     """
-    check_scaling(scaling, depth)
+    form = check_scaling(scaling, depth)
     inputs, targets = _numbers(x, 2, "x"), _numbers(y, 1, "y")
     if len(inputs) != len(targets):
         raise AxisError(f"{len(targets)} targets for {len(inputs)} inputs", remedy="one target per input")
@@ -277,7 +283,10 @@ def unroll(
         )
     points = list(dict.fromkeys(tuple(row) for row in (*inputs, *tests)))  # an input that is repeated is one vector
     train, shown = ([points.index(tuple(row)) for row in rows] for rows in (inputs, tests))
-    net = _start(points, depth, single(activation(phi).phi), entries)
+    made = activation(phi)
+    if deep_mean_field(form):
+        check_smooth(made)
+    net = _start(points, form, single(made.phi), entries)
     seen, test, kernels, overlaps, hidden, features = [], [], [], [], [], []
     for step in range(total + 1):
         passes = [net.forward(p) for p in shown]
@@ -304,32 +313,24 @@ def unroll(
         moved = [
             net.backward(r, rate * loss_gradient(loss, r.output, targets[i])) for i, r in zip(chosen, runs, strict=True)
         ]
-        net = _Net(net.first, net.gram, net.matrices, net.readout, net.phi, (*net.updates, *moved))
+        net = replace(net, updates=(*net.updates, *moved))
     return Unrolled(
         tuple(seen), tuple(test), tuple(kernels), tuple(overlaps), tuple(hidden), tuple(features), net.matrices
     )
 
 
-def check_scaling(scaling: Any, depth: int) -> None:
-    """Refuse what is not the maximal update parametrisation in one of its equivalent forms."""
+def check_scaling(scaling: Any, depth: int) -> ABC:
+    """The scaling, if it is the maximal update parametrisation, or mean field with at most two hidden layers."""
     report = classify(scaling, depth=depth)
-    known = named("mup", depth)
-    given = report.scaling
-    if isinstance(scaling, str) and scaling.strip().lower().startswith(("mean", "mf")) and depth > 1:
-        raise UnsupportedOperation(
-            f"mean field with {depth} hidden layers: {MIDDLE_LAYERS if depth > 2 else report.explanation}",
-            remedy='scaling="mup", which has a limit at any depth',
-        )
-    if (
-        given.depth != depth
-        or given.shifted(known.a[0] - given.a[0]) != known
-        or report.model is None
-        or report.model.corrected
-    ):
-        raise UnsupportedOperation(
-            f"the scaling {scaling!r} with {depth} hidden layers: {report.explanation}",
-            remedy='scaling="mup"; kernel regimes are rmtp.training.limit_dynamics',
-        )
+    known, given = named("mup", depth), report.scaling
+    maximal = given.depth == depth and given.shifted(known.a[0] - given.a[0]) == known
+    averaged = given.depth == depth and deep_mean_field(given)
+    if report.model is not None and not report.model.corrected and (maximal or averaged):
+        return given
+    raise UnsupportedOperation(
+        f"the scaling {scaling!r} with {depth} hidden layers: {report.explanation}",
+        remedy='scaling="mup", which has a limit at any depth; kernel regimes are rmtp.training.limit_dynamics',
+    )
 
 
 def single(phi: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -400,7 +401,8 @@ class _Update:
 class _Net:
     first: tuple[Any, ...]  # U x of every input, before training
     gram: tuple[tuple[Any, ...], ...]  # inner products of inputs
-    matrices: tuple[Matrix, ...]
+    depth: int
+    matrices: tuple[Matrix, ...]  # none in mean field, where they average out
     readout: Any
     phi: Callable[[Any], Any]
     updates: tuple[_Update, ...] = ()
@@ -411,9 +413,9 @@ class _Net:
             if self.gram[u.point][point]:
                 h = h - u.c * self.gram[u.point][point] * u.gradients[0]
         hidden, features = [h], [self.phi(h)]
-        for k, w in enumerate(self.matrices):
+        for k in range(self.depth - 1):
             x = features[-1]
-            h = w @ x
+            h = self.matrices[k] @ x if self.matrices else 0 * x
             for u in self.updates:
                 h = h - u.c * np.mean(u.features[k] * x) * u.gradients[k + 1]
             hidden.append(h)
@@ -431,8 +433,8 @@ class _Net:
         """c = eta times the loss gradient; dh = n df/dh."""
         g = self.top() * derivative(run.features[-1], run.hidden[-1])
         gradients = [g]
-        for k in reversed(range(len(self.matrices))):
-            dx = self.matrices[k].T @ g
+        for k in reversed(range(self.depth - 1)):
+            dx = self.matrices[k].T @ g if self.matrices else 0 * g
             for u in self.updates:
                 dx = dx - u.c * np.mean(u.gradients[k + 1] * g) * u.features[k]
             g = dx * derivative(run.features[k], run.hidden[k])
@@ -440,7 +442,7 @@ class _Net:
         return _Update(c, run.point, run.features, tuple(gradients[::-1]))
 
 
-def _start(points: Sequence[Any], depth: int, phi: Callable[[Any], Any], entries: str) -> _Net:
+def _start(points: Sequence[Any], form: ABC, phi: Callable[[Any], Any], entries: str) -> _Net:
     n = Dim("n")
     gram = tuple(tuple(sum((a * b for a, b in zip(p, q)), 0) for q in points) for p in points)
     d = len(points[0])
@@ -449,8 +451,9 @@ def _start(points: Sequence[Any], depth: int, phi: Callable[[Any], Any], entries
         first = [_combined(columns, p) for p in points]
     else:  # U is seen through its products with the inputs only
         first = list(Normal(n, mean=(0,) * len(points), cov=gram, name="h"))
-    matrices = tuple(Gaussian(n, n, entries=entries, name=f"W{k + 2}") for k in range(depth - 1))
-    return _Net(tuple(first), gram, matrices, Normal(n, name="v"), phi)
+    inner = 0 if deep_mean_field(form) else form.depth - 1
+    matrices = tuple(Gaussian(n, n, entries=entries, name=f"W{k + 2}") for k in range(inner))
+    return _Net(tuple(first), gram, form.depth, matrices, Normal(n, name="v"), phi)
 
 
 def _combined(columns: Sequence[Any], point: Sequence[Any]) -> Any:

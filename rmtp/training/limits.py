@@ -1,27 +1,31 @@
 """The dynamics of every limit model: kernel recursions, the Gaussian initial function, McKean-Vlasov particles.
 
 They describe a network with one hidden layer, ``f = sigma sum_r a_r phi(w_r x)``, with ``a, w ~ N(0, 1)``, trained by gradient
-descent on the logistic loss; where the kernel is fixed, deeper ones as well. Outputs are divided by ``(d / d*)^kappa``, the
-power of the width that they grow with, so that a network and its limit have the same units.
+descent on the logistic loss; deeper ones where the kernel is fixed, and in mean field with two hidden layers. Outputs are
+divided by ``(d / d*)^kappa``, the power of the width that they grow with, so that a network and its limit have the same units.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ..backprop import derivative
 from ..ensembles import Dim
 from ..errors import AxisError, BadParameter, DivergentExpectation, NoInfiniteWidth
+from ..handles import Vector
 from ..kernels.api import nngp, nngp_ntk
+from ..language import Normal
 from ..networks.layers import dense, readout
 from ..progress import progress
 from ..sample import covariance_root, generator, positive
-from .abcnets import Activation, activation, data, draw_networks, labels, loss_gradient, matrix
+from .abcnets import Networks, draw_networks, loss_gradient
 from .catalogue import LimitModel
-from .parametrisations import HALF, plane
+from .parametrisations import ABC, deep_mean_field, named, plane
+from .particles import Task, gradient, run_particles, task
 from .scaling import Report, classify, kernel_parts
 
 Array = np.ndarray
@@ -64,53 +68,13 @@ class Dynamics:
         return f"<Dynamics of {self.report.model.name}, {who}: {steps - 1} steps, {draws} draws, {points} points>"
 
 
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What is learned, and by which steps."""
-
-    x: Array
-    y: Array
-    everywhere: Array
-    phi: Activation
-    steps: int
-    rate: float
-    sigma: float
-    reference: float
-
-    @property
-    def size(self) -> int:
-        """Training points."""
-        return len(self.x)
-
-
-def task(
-    x: Any, y: Any, x_test: Any, phi: Any, steps: int, learning_rate: float, sigma: float, reference: float
-) -> Task:
-    inputs, targets = data(x, y)
-    tests = inputs[:0] if x_test is None else matrix(x_test, "x_test")
-    if tests.shape[1] != inputs.shape[1]:
-        raise AxisError(f"x_test of shape {tests.shape} beside x of {inputs.shape}", remedy="points of one length")
-    for name, value in (("learning_rate", learning_rate), ("sigma", sigma), ("reference", reference)):
-        if not (isinstance(value, int | float) and 0 < value < np.inf):
-            raise BadParameter(f"{name}={value!r}", remedy="a positive number")
-    return Task(
-        inputs,
-        labels(targets),
-        np.concatenate([inputs, tests]),
-        activation(phi),
-        positive(steps, "steps"),
-        float(learning_rate),
-        float(sigma),
-        float(reference),
-    )
-
-
 def limit_dynamics(
     scaling: Any,
     x: Any,
     y: Any,
     x_test: Any = None,
     *,
+    depth: int = 1,
     steps: int = 20,
     learning_rate: float = 1.0,
     phi: Any = "tanh",
@@ -122,15 +86,18 @@ def limit_dynamics(
     replicates: int = 8,
     rng: Any = 0,
 ) -> Dynamics:
-    """Training in the limit that a scaling of one hidden layer has.
+    """Training in the limit that a scaling has.
 
     Law: p < 0: ``F <- F - eta sigma^2 d* mean Theta g``, Theta constant; p = 0: particles ``a <- a - eta sigma mean g phi``,
-    ``w <- w - eta sigma mean g a phi' x``; in full in `LimitModel.equations`.
+    ``w <- w - eta sigma mean g a phi' x``; in full in `Report.equations`.
 
     Parameters
     ----------
     scaling : pair (q_sigma, q~), ABC, or name
-        Of one hidden layer; of several where the kernel is fixed and all layers contribute to it, as in ``named("ntk", 3)``.
+        Of one hidden layer; of any number where the kernel is fixed; of two in "mean field" and "ic-mf". Layers whose part of
+        the kernel vanishes beside that of others do not move, as the first layer in "standard".
+    depth : int
+        Hidden layers of a scaling given by its name.
     x : array (points, d)
     y : array (points,)
         Labels -1 and 1.
@@ -158,6 +125,8 @@ def limit_dynamics(
     ------
     NoInfiniteWidth
         Outside the band; the message says how training explodes or stagnates.
+    UnsupportedOperation
+        For mean field with two hidden layers and an activation with a kink at 0.
     DivergentExpectation
         If outputs overflow.
     BadParameter, AxisError
@@ -165,8 +134,9 @@ def limit_dynamics(
     Notes
     -----
     Kernels come from the engine. Particles come in pairs (a, w), (-a, w), which makes F_0 = 0 without error; other errors are
-    those of Monte Carlo, stated. Cost per step: points * particles * replicates * draws evaluations of phi.
-    Golikov 2020 (2006.06574), section 3 and appendix C.
+    those of Monte Carlo, stated. Cost per step: points * particles * replicates * draws evaluations of phi; with two hidden
+    layers, which have a set of particles each, as many times the number of steps so far and of training points.
+    Golikov 2020 (2006.06574), sections 3 and 4, appendix C.
 
     Examples
     --------
@@ -174,17 +144,19 @@ def limit_dynamics(
     >>> limit_dynamics(("-3/4", "1/2"), x, y, steps=2, phi="linear").outputs[:, 0, 0].round(4)    # Theta = 2 x.x'
     array([0.    , 0.5   , 0.8775])
     """
-    report = classify(scaling)
+    report = classify(scaling, depth=depth)
     model = _model(report)
     t = task(x, y, x_test, phi, steps, learning_rate, sigma, reference)
     stream = generator(rng)
-    net = _network(t, report.scaling.depth)
+    net = _layer(t, report.scaling.depth)
     given = _initial(model, t, net, draws, initial, stream)
     with np.errstate(over="ignore", invalid="ignore"):  # refused below
         if model.evolves:
-            outputs, error = _particles(model, t, given, particles, replicates, stream)
+            outputs, error = run_particles(
+                model, report.scaling.depth, report.layers, t, given, particles, replicates, stream
+            )
         else:
-            outputs = _kernel(model, t, net, given)
+            outputs = _kernel(model, t, tangent_kernel(report.scaling, t), given)
             error = np.zeros_like(outputs)
     return Dynamics(report, _finite(outputs), error, given)
 
@@ -203,28 +175,12 @@ def _model(report: Report) -> LimitModel:
             f"this scaling has no limit: {report.explanation}",
             remedy="-1/2 <= q_sigma + q~ <= 0, as rmtp.training.classify says",
         )
-    if scaling.depth > 1 and model.evolves:
+    if scaling.depth > 1 and model.evolves and not deep_mean_field(scaling):
         raise BadParameter(
             f"features that move in {scaling.depth} hidden layers",
-            remedy="rmtp.training.feature_learning, which unrolls training",
-        )
-    if scaling.plane is None and len(set(kernel_parts(scaling))) > 1:
-        raise BadParameter(
-            "layers that learn at different rates", remedy="a scaling (q_sigma, q~), or named(name, depth)"
+            remedy='one hidden layer, or rmtp.training.feature_learning, which unrolls the training of "mup"',
         )
     return model
-
-
-def _network(t: Task, depth: int) -> Network:
-    n, scale = Dim("n"), t.x.shape[1] ** 0.5  # entries of unit variance
-
-    def net(x: Any) -> Any:
-        h = t.phi(dense(x, n, scale))
-        for _ in range(depth - 1):
-            h = t.phi(dense(h, n))
-        return readout(h)
-
-    return net
 
 
 def _initial(
@@ -243,74 +199,60 @@ def _initial(
     return rng.standard_normal((positive(draws, "draws"), len(cov))) @ covariance_root(cov).T
 
 
-def _slopes(which: str, f: Array, y: Array) -> Array:
-    """The gradient of the loss as the limit sees it."""
-    match which:
-        case "-y/2":
-            return np.broadcast_to(-y / 2, f.shape)
-        case "sign":
-            return -y * (y * f < 0)
-    return np.asarray(loss_gradient("logistic", f, y))
+def _layer(t: Task, depth: int) -> Network:
+    """A network of so many hidden layers, entries of unit variance."""
+    return lambda x: readout(t.phi(_below(t, depth, x)))
 
 
-def _gradient(model: LimitModel, k: int, output: Array, initial: Array | None, t: Task) -> Array:
-    """At step k, on the training points, which lead the last axis."""
-    if k == 0 and initial is not None:
-        return _slopes(model.first_gradient, initial[..., : t.size], t.y)
-    f = output[..., : t.size]
-    if model.corrected and initial is not None:
-        f = f + initial[..., : t.size]
-    return _slopes(model.first_gradient if k == 0 else model.later_gradient, f, t.y)
+def _below(t: Task, depth: int, x: Any) -> Any:
+    n = Dim("n")
+    h: Any = dense(x, n, t.x.shape[1] ** 0.5)
+    for _ in range(depth - 1):
+        h = dense(t.phi(h), n)
+    return h
 
 
-def _kernel(model: LimitModel, t: Task, net: Network, initial: Array | None) -> Array:
-    theta = np.asarray(nngp_ntk(net, t.everywhere)[1])[:, : t.size]
+def _slope_kernel(t: Task, depth: int) -> Array:
+    """``E phi' phi'`` of the last of so many hidden layers, between all points."""
+    z = Normal(Dim("n"))
+    if not isinstance(derivative(t.phi(z), z), Vector):  # a linear phi
+        return np.full((len(t.everywhere),) * 2, float(t.phi.slope(np.zeros((1, 1)))[0, 0]) ** 2)
+
+    def net(x: Any) -> Any:
+        h = _below(t, depth, x)
+        return readout(derivative(t.phi(h), h))
+
+    return np.asarray(nngp(net, t.everywhere))
+
+
+def tangent_kernel(scaling: ABC, t: Task) -> Array:
+    """The kernel that trains f in the limit, of all points with training points (points, N), in units of sigma^2 d*.
+
+    Law: the sum over the layers whose part has the largest power of the width; layer l has ``E x^(l-1) x^(l-1)'`` times
+    ``E phi' phi'`` of every layer from l on.
+    """
+    parts = kernel_parts(scaling)
+    moving = [part == max(parts) for part in parts]
+    if all(moving):
+        return np.asarray(nngp_ntk(_layer(t, scaling.depth), t.everywhere)[1])[:, : t.size]
+    below = [t.everywhere @ t.everywhere.T]
+    below += [np.asarray(nngp(_layer(t, k + 1), t.everywhere)) for k in range(scaling.depth)]
+    total, back = np.zeros_like(below[0]), np.ones_like(below[0])
+    for layer in reversed(range(scaling.depth + 1)):
+        if moving[layer]:
+            total = total + below[layer] * back
+        if layer and any(moving[:layer]):
+            back = back * _slope_kernel(t, layer)
+    return total[:, : t.size]
+
+
+def _kernel(model: LimitModel, t: Task, theta: Array, initial: Array | None) -> Array:
     strength = t.rate * t.sigma**2 * t.reference / t.size
     draws = 1 if initial is None else len(initial)
     f = initial if model.balanced and initial is not None else np.zeros((draws, len(t.everywhere)))
     out = [f]
     for k in range(t.steps):
-        out.append(out[-1] - strength * _gradient(model, k, out[-1], initial, t) @ theta.T)
-    return np.stack(out)
-
-
-def _particles(
-    model: LimitModel, t: Task, initial: Array | None, particles: int, replicates: int, rng: np.random.Generator
-) -> tuple[Array, Array]:
-    if positive(particles, "particles") % 2 or positive(replicates, "replicates") < 2:
-        raise BadParameter(
-            f"particles={particles}, replicates={replicates}",
-            remedy="an even number of particles, two replicates or more",
-        )
-    draws = 1 if initial is None else len(initial)
-    found = []
-    for child in progress(rng.spawn(replicates), "sets of particles"):
-        half = (
-            child.standard_normal((draws, particles // 2)),
-            child.standard_normal((draws, particles // 2, t.x.shape[1])),
-        )
-        a, w = np.concatenate([half[0], -half[0]], axis=1), np.concatenate([half[1], half[1]], axis=1)
-        found.append(_one_set(model, t, initial, a, w))
-    runs = np.stack(found)
-    if model.corrected and initial is not None:
-        runs = runs + initial
-    return runs.mean(axis=0), runs.std(axis=0, ddof=1) / replicates**0.5
-
-
-def _one_set(model: LimitModel, t: Task, initial: Array | None, a: Array, w: Array) -> Array:
-    """F of one set of particles; a (draws, particles), w (draws, particles, d)."""
-    strength = t.rate * t.sigma / t.size
-    out = []
-    for k in range(t.steps + 1):
-        h = w @ t.everywhere.T
-        x = np.asarray(t.phi(h))
-        out.append(t.sigma * t.reference * np.einsum("dn,dnp->dp", a, x) / a.shape[1])
-        if k == t.steps:
-            break
-        g = strength * np.broadcast_to(_gradient(model, k, out[-1], initial, t), (len(a), t.size))
-        back = (a[:, :, None] * t.phi.slope(h[..., : t.size])) * g[:, None, :]
-        a = a - np.einsum("dnp,dp->dn", x[..., : t.size], g)
-        w = w - back @ t.x
+        out.append(out[-1] - strength * gradient(model, k, out[-1], initial, t) @ theta.T)
     return np.stack(out)
 
 
@@ -321,6 +263,7 @@ def finite_dynamics(
     x_test: Any = None,
     *,
     width: int,
+    depth: int = 1,
     steps: int = 20,
     learning_rate: float = 1.0,
     phi: Any = "tanh",
@@ -333,7 +276,7 @@ def finite_dynamics(
 
     Parameters
     ----------
-    scaling, x, y, x_test, steps, learning_rate, phi, sigma, reference
+    scaling, x, y, x_test, depth, steps, learning_rate, phi, sigma, reference
         As for `limit_dynamics`.
     width : int
         d, the number of hidden neurons.
@@ -362,7 +305,7 @@ def finite_dynamics(
     >>> finite_dynamics("mf", x, y, width=100, steps=3, draws=4).outputs.shape
     (4, 4, 2)
     """
-    report = classify(scaling)
+    report = classify(scaling, depth=depth)
     model = _model(report)
     t = task(x, y, x_test, phi, steps, learning_rate, sigma, reference)
     where = report.scaling.plane
@@ -370,7 +313,7 @@ def finite_dynamics(
     nets = draw_networks(form, width, t.x.shape[1], draws, rng, phi=t.phi, sigma=t.sigma, reference=t.reference)
     scale = nets.width / t.reference
     first = nets.outputs(t.everywhere)
-    shift = first * (scale ** float(HALF) - 1) if model.corrected else np.zeros_like(first)  # f_NTK = n^(1/2) f_MF
+    shift = _as_ntk(nets).outputs(t.everywhere) - first if model.corrected else np.zeros_like(first)
     f = first + shift
     out = [f]
     with np.errstate(over="ignore", invalid="ignore"):  # refused below
@@ -380,3 +323,10 @@ def finite_dynamics(
     outputs = _finite(np.stack(out)) / scale ** float(report.exponents.update)
     initial = f / scale ** float(report.exponents.initial) if model.needs_initial else None
     return Dynamics(report, outputs, np.zeros_like(outputs), initial, nets.width)
+
+
+def _as_ntk(nets: Networks) -> Networks:
+    """The same normalised weights in the scaling "ntk"."""
+    form, scale = nets.scaling, nets.width / nets.reference
+    weights = tuple(w * scale ** float(b) for w, b in zip(nets.weights, form.b, strict=True))
+    return replace(nets, scaling=named("ntk", form.depth), weights=weights)

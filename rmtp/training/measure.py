@@ -15,7 +15,7 @@ from ..sample import generator, positive
 from ..verify import check_widths, line_fit
 from .abcnets import Networks, activation, data, draw_networks, labels, loss_gradient
 from .limits import finite_dynamics, limit_dynamics
-from .scaling import Report, classify
+from .scaling import Report, classify, first_step
 
 Array = np.ndarray
 QUANTITIES = ("f_0", "kernel", "update", "weights", "features", "kernel change")
@@ -68,9 +68,9 @@ class Slopes:
         return fit.slope, fit.slope_error
 
     def predicted(self, quantity: str) -> Fraction:
-        """The exponent of the arithmetic."""
-        e = self.report.exponents
-        known = (e.initial, e.kernel, e.update, e.weights[0], e.features, e.kernel_change)
+        """The exponent of the arithmetic, of the first step."""
+        e, (features, kernel_change) = self.report.exponents, first_step(self.report.scaling)
+        known = (e.initial, e.kernel, e.update, e.weights[0], features, kernel_change)
         return dict(zip(QUANTITIES, known, strict=True))[quantity]
 
     def __str__(self) -> str:
@@ -286,7 +286,7 @@ def compare(
     particles, replicates : int
         Of the limit.
     **options
-        ``steps=``, ``learning_rate=``, ``phi=``, ``sigma=``, ``reference=``.
+        ``depth=``, ``steps=``, ``learning_rate=``, ``phi=``, ``sigma=``, ``reference=``.
 
     Returns
     -------

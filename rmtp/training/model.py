@@ -80,7 +80,7 @@ class Linearised:
 
     @cached_property
     def spectrum(self) -> Spectrum:
-        """The eigendecomposition of the tangent kernel, made once, and all blocks in its basis."""
+        """The eigendecomposition of the tangent kernel, made once; other blocks are turned into its basis when asked for."""
         values, vectors = linalg.eigh(self.ntk, driver="evd", check_finite=False)
         size = float(max(abs(values[0]), abs(values[-1])))
         floor = max(len(values) * EPS, self.error) * size
@@ -92,10 +92,7 @@ class Linearised:
             )
         values = np.where(values > floor, values, 0.0)
         y, start = (vectors.T @ (f.ravel() if self.coupled else f) for f in (self.y, self.start[0]))
-        k = None
-        if self.nngp is not None:
-            k = vectors.T @ self.nngp[0] @ vectors, self.nngp[1] @ vectors, self.nngp[2]
-        return Spectrum(values, vectors, self.ntk_test_train @ vectors, y, start, k)
+        return Spectrum(values, vectors, self.ntk_test_train @ vectors, y, start, self.nngp)
 
     @property
     def coupled(self) -> bool:
@@ -329,8 +326,8 @@ class Linearised:
         gap = np.abs(s.y - s.start)[null].max()
         size = np.abs(self.y).max() + np.abs(self.start[0]).max()
         slack = 100 * len(s.values) * EPS
-        spread = 0.0 if s.nngp is None else float(np.diag(s.nngp[0])[null].max())
-        scale = 0.0 if s.nngp is None else float(np.diag(s.nngp[0]).max())
+        spread = 0.0 if s.kernels is None else float(s.spread(null).max())
+        scale = 0.0 if s.kernels is None else float(np.linalg.norm(s.kernels[0]))
         if gap > slack * size or spread > max(slack, 10 * self.error) * scale:
             raise NotPSD(
                 f"the tangent kernel is singular up to its error ({int(null.sum())} of {len(null)} eigenvalues), and what "

@@ -147,16 +147,17 @@ def plane(q_sigma: Any, q_tilde: Any) -> ABC:
 def named(name: str, depth: int = 1) -> ABC:
     """A scaling by its name, with `depth` hidden layers.
 
-    "ntk": NTK parametrisation. "mean field": averages instead of sums. "sym-default": the initialisation of "ntk" and a rate
+    "ntk": NTK parametrisation. "mean field": averages instead of sums, each layer at the rate at which it moves (Golikov 2020,
+    section 4): the rates of "mup", with inner matrices of variance n^-2. "sym-default": the initialisation of "ntk" and a rate
     n^(1/2), the largest at which features stay finite. "standard": variances 1/n and the rate 1/n, the largest stable one.
     "standard, constant rate": the same without that factor. "mup": the maximal update parametrisation. "ic-mf": "mean field"
-    with the initial function of "ntk". Any other of the thirteen limit models by its own name, for one
+    with the initial function of "ntk" added. Any other of the thirteen limit models by its own name, for one
     hidden layer: a point of the plane that has it.
 
     Raises
     ------
     BadParameter
-        If the name is unknown, or depth no positive int (for "ic-mf" and points of the plane: not 1).
+        If the name is unknown, or depth no positive int (for points of the plane: not 1).
 
     Examples
     --------
@@ -173,8 +174,10 @@ def named(name: str, depth: int = 1) -> ABC:
             return ABC((zero, *(HALF,) * depth), zeros, zero)
         case "sym-default":
             return ABC((zero, *(HALF,) * depth), zeros, -HALF)
-        case "mean field":
-            return ABC((zero, *(Fraction(1),) * depth), zeros, Fraction(-1))
+        case "mean field" | "ic-mf" if depth == 1:
+            return ABC((zero, Fraction(1)), zeros, Fraction(-1))
+        case "mean field" | "ic-mf":
+            return ABC((-HALF, *(zero,) * inner, HALF), (HALF, *(Fraction(1),) * inner, HALF), zero)
         case "standard":
             return ABC(zeros, (zero, *(HALF,) * depth), Fraction(1))
         case "standard, constant rate":
@@ -183,7 +186,19 @@ def named(name: str, depth: int = 1) -> ABC:
             return ABC((-HALF, *(zero,) * inner, HALF), (HALF,) * (depth + 1), zero)
     if depth != 1:
         raise BadParameter(f'"{key}" with {depth} hidden layers', remedy="one hidden layer, for which it is defined")
-    return plane(*POINTS[key]) if key in POINTS else named("mean field")
+    return plane(*POINTS[key])
+
+
+def deep_mean_field(scaling: ABC) -> bool:
+    """Whether a scaling is "mean field" with several hidden layers, up to a shift.
+
+    Examples
+    --------
+    >>> deep_mean_field(named("mean field", 2).shifted(1)), deep_mean_field(named("mup", 2))
+    (True, False)
+    """
+    known = named("mean field", scaling.depth)
+    return scaling.depth > 1 and scaling.shifted(known.a[0] - scaling.a[0]) == known
 
 
 def key_of(name: Any) -> str:

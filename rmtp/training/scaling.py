@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadParameter
-from .catalogue import IC_MF, LimitModel
-from .parametrisations import ABC, HALF, NAMED, key_of, named, plane
+from .catalogue import IC_MF, Layers, LimitModel
+from .parametrisations import ABC, HALF, NAMED, deep_mean_field, key_of, named, plane
 
 SLOW = Fraction(1, 4)  # a correction n^-1/4 is halved by sixteen times the width
 
@@ -44,7 +44,7 @@ class Exponents:
     features : Fraction
         The relative change of the features: -r.
     kernel_change : Fraction
-        The relative change of the kernel: its first order is odd in the readout and averages out to n^(-1/2).
+        The relative change of the kernel: what is odd in the initial readout averages out to n^(-1/2).
     weights : tuple
         The relative change of each layer's entries in the first step.
     """
@@ -86,15 +86,37 @@ def exponents(scaling: ABC) -> Exponents:
     readout, total = 1 - 2 * last - c, 1 - last - last_b
     backward = last + last_b
     weights = (*(y - x - c - backward for x, y in zip(a, b, strict=True)), last_b - last - c)
+    odd = max(-HALF, min(weights[-1], Fraction(0)))  # features move along the readout, whose initial values average out
     return Exponents(
         tuple(hidden),
         HALF - last - last_b,
         max(readout, total - first),
         max(readout, total - r),
         -r,
-        max(-2 * r, -r - HALF),
+        max(-2 * r, odd - r, _by_readout(scaling)),
         weights,
     )
+
+
+def first_step(scaling: ABC) -> tuple[Fraction, Fraction]:
+    """The relative changes of features and of the kernel in the first step alone, where the readout is still random.
+
+    Later ones, which `exponents` has, are larger where the readout outgrows its initial values.
+
+    Examples
+    --------
+    >>> [str(e) for e in first_step(named("standard, constant rate"))]
+    ['-1/2', '0']
+    """
+    *a, last = scaling.a
+    r = last + scaling.b[-1] + scaling.c - 1 + min(2 * x + (k == 0) for k, x in enumerate(a))
+    return -r, max(-2 * r, -r - HALF, _by_readout(scaling))
+
+
+def _by_readout(scaling: ABC) -> Fraction:
+    """The relative change of the kernel that the readout makes, in whose square the part of the other layers is."""
+    parts, moved = kernel_parts(scaling), scaling.b[-1] - scaling.a[-1] - scaling.c
+    return max(parts[:-1]) - max(parts) + max(2 * moved, moved - HALF)
 
 
 def kernel_parts(scaling: ABC) -> tuple[Fraction, ...]:
@@ -157,22 +179,32 @@ class Report:
 
     @property
     def equations(self) -> str:
-        """The limit equations as text; empty outside the band, and where features of several layers are learned.
-
-        The latter have no closed form: `feature_learning` unrolls them.
-        """
-        if self.model is None or (self.scaling.depth > 1 and self.model.evolves):
+        """The limit equations as text; empty outside the band, and in "mup" with several layers: see `feature_learning`."""
+        if self.model is None:
             return ""
+        if self.scaling.depth == 1:
+            return self.model.text(self.layers)
+        if self.model.evolves:
+            return self.model.two_layers if deep_mean_field(self.scaling) else ""
         lines = self.model.equations.splitlines()
-        if self.scaling.depth > 1:
-            lines = [
-                "Theta: the tangent kernel, learning rates included, constant" if x[:5] == "Theta" else x for x in lines
-            ]
-        return "\n".join(lines)
+        words = {
+            "Theta": f"Theta: the tangent kernel, learning rates included, constant{_moving(self.scaling)}",
+            "g_0 ~": f"g_0 ~ GP(0, sigma^2 d* K),  K the NNGP of a network with {self.scaling.depth} hidden layers",
+        }
+        return "\n".join(words.get(line[:5], line) for line in lines)
+
+    @property
+    def layers(self) -> Layers:
+        """What the limit of a network with one hidden layer has of either layer."""
+        first, readout = (part == max(kernel_parts(self.scaling)) for part in kernel_parts(self.scaling)[-2:])
+        if self.model is None or not self.model.evolves:
+            return Layers(first, readout)
+        start, move = self.scaling.a[-1] + self.scaling.b[-1], 2 * self.scaling.a[-1] + self.scaling.c
+        return Layers(True, move <= start, start <= move)
 
     def latex(self) -> str:
         """The limit equations of one hidden layer as LaTeX; empty for any other network and outside the band."""
-        return "" if self.model is None or self.scaling.depth > 1 else self.model.latex()
+        return "" if self.model is None or self.scaling.depth > 1 else self.model.latex(self.layers)
 
     @property
     def rate(self) -> Fraction:
@@ -188,18 +220,20 @@ class Report:
             found += [abs(x) for x in (e.initial, e.update, e.update - e.initial) if x != 0]
             if not self.model.evolves:
                 found.append(-e.kernel_change)
-        return min(found)
+        return min([*found, *_gaps(self)])
 
     def __str__(self) -> str:
         e = self.exponents
-        rows = [(f"h^{k + 1} at initialisation", size) for k, size in enumerate(e.hidden) if any(e.hidden)] or [
-            ("f_0", e.initial),
-            ("tangent kernel", e.kernel),
-            ("update of f", e.update),
-            ("features, relative change", e.features),
-            ("kernel, relative change", e.kernel_change),
-            *((f"weights of layer {k + 1}, relative change", w) for k, w in enumerate(e.weights)),
-        ]
+        rows = [(f"h^{k + 1} at initialisation", size) for k, size in enumerate(e.hidden) if any(e.hidden)]
+        if self.in_band or not rows:
+            rows += [
+                ("f_0", e.initial),
+                ("tangent kernel", e.kernel),
+                ("update of f", e.update),
+                ("features, relative change" if not rows else "features, change", e.features),
+                ("kernel, relative change", e.kernel_change),
+                *((f"weights of layer {k + 1}, relative change", w) for k, w in enumerate(e.weights)),
+            ]
         where = self.scaling.plane
         head = [repr(self.scaling) + ("" if where is None else f" = (q_sigma, q~) = ({where[0]}, {where[1]})")]
         head.append(f"{self.stability}: {self.explanation}")
@@ -207,6 +241,24 @@ class Report:
         tail = ["", *(f"  {line}" for line in self.equations.splitlines())] if self.equations else []
         row = [] if self.model is None else ["  " + ", ".join(f"{k}: {_word(v)}" for k, v in self.properties.items())]
         return "\n".join([*head, *row, *table, *tail, *self.notes])
+
+
+def _gaps(report: Report) -> Iterator[Fraction]:
+    """By which powers of the width layers that the limit leaves out are smaller than those in it."""
+    if report.model is None or deep_mean_field(report.scaling):
+        return
+    if report.model.evolves:
+        last, start = 2 * report.scaling.a[-1] + report.scaling.c, report.scaling.a[-1] + report.scaling.b[-1]
+        parts: tuple[Fraction, ...] = (last, start)
+    else:
+        parts = kernel_parts(report.scaling)
+    yield from (max(parts) - part for part in set(parts) if part < max(parts))
+
+
+def _moving(scaling: ABC) -> str:
+    parts = kernel_parts(scaling)
+    left_out = [str(k + 1) for k, part in enumerate(parts) if part < max(parts)]
+    return f", without layer {', '.join(left_out)}" if left_out else ""
 
 
 def _word(value: str | bool) -> str:
@@ -250,16 +302,16 @@ def classify(scaling: Any, *, depth: int = 1) -> Report:
     """
     if isinstance(scaling, str):
         key = key_of(scaling)
-        found = named(key, depth)
-        if key == "mean field" and depth > 1:
-            return _deep_mean_field(found)
-        return _corrected(found) if key == "ic-mf" else classify(found)
+        found = classify(named(key, depth))
+        return _corrected(found) if key == "ic-mf" and found.model is not None else found
     if isinstance(scaling, Sequence | np.ndarray) and len(scaling) == 2:
         return classify(plane(*scaling))
     if not isinstance(scaling, ABC):
         raise BadParameter(
             f"the scaling {scaling!r}", remedy=f"an ABC, a pair (q_sigma, q~), or one of {', '.join(NAMED)}"
         )
+    if deep_mean_field(scaling):
+        return _deep_mean_field(scaling)
     e = exponents(scaling)
     for k, size in enumerate(e.hidden):
         if size:
@@ -318,24 +370,29 @@ def _notes(report: Report) -> Iterator[str]:
     )
 
 
-def _corrected(scaling: ABC) -> Report:
-    e = exponents(scaling)
-    moved = Exponents(e.hidden, Fraction(0), e.kernel, e.update, e.features, e.kernel_change, e.weights)
+def _corrected(report: Report) -> Report:
     text = (
         "f_t - f_0 of mean field plus the initial function of NTK: finite from the start, and features are learned; "
         f"the limit is {IC_MF.name} ({IC_MF.state})"
     )
-    return Report(scaling, moved, IC_MF, "stable", text)
+    moved = replace(report.exponents, initial=Fraction(0))
+    return Report(report.scaling, moved, IC_MF, "stable", text)
 
 
 def _deep_mean_field(scaling: ABC) -> Report:
+    """Beyond `exponents`, whose features are Theta(1): here h^2 ~ n^(-1/2), and nothing reaches the first layer at step 0.
+
+    For phi(0) = 0; otherwise f_0 ~ n^(-1/2), and the readout moves by its own size, as with one hidden layer.
+    """
     e = exponents(scaling)
-    sizes = ", ".join(f"h^{k + 1} ~ n^{size}" for k, size in enumerate(e.hidden))
     if scaling.depth > 2:
+        sizes = ", ".join(f"h^{k + 1} ~ n^{size}" for k, size in enumerate(e.hidden))
         text = f"{sizes}; {MIDDLE_LAYERS}. Use mup, which keeps a matrix of variance 1/n in every inner layer"
-    else:
-        text = (
-            f"{sizes}: averages over the width vanish at initialisation, and one learning rate for all layers does not make up "
-            "for it; rates of their own, n^(q~ + q_sigma) inside and n^(q~ + 2 q_sigma) at the readout, do"
-        )
-    return Report(scaling, e, None, "trivial", text)
+        return Report(scaling, e, None, "trivial", text)
+    zero = Fraction(0)
+    first = Exponents(e.hidden, Fraction(-1), zero, zero, zero, zero, (-HALF, zero, -HALF))
+    text = (
+        "f is finite, features are learned: the initial inner matrix averages out, h^2 starts at 0 like n^-1/2, and all that "
+        "joins the two layers of particles is its rank-one updates; the limit is MF (particles)"
+    )
+    return Report(scaling, first, LimitModel(-1, 0, True, False), "stable", text)

@@ -12,7 +12,7 @@ from ..errors import AxisError, BadParameter
 from ..likelihood import numbers
 from ..plotbands import plot_band
 from ..prediction import Prediction
-from ..regression import ensemble_covariance
+from ..regression import ensemble_covariance, halved, times_half
 from .optimisers import Flow, Optimiser
 
 
@@ -28,8 +28,8 @@ class Spectrum:
         ``Theta(test, train) @ vectors``.
     y, start : ndarray (N,) or (N, C)
         Targets and mean of f_0; where outputs are coupled, N counts points and outputs.
-    nngp : tuple or None
-        ``(vectors.T K vectors, K(test, train) vectors, K(test, test))``.
+    kernels : tuple or None
+        The NNGP of training points, test with training points, and test points, as it was given.
     """
 
     values: np.ndarray
@@ -37,7 +37,23 @@ class Spectrum:
     cross: np.ndarray
     y: np.ndarray
     start: np.ndarray
-    nngp: tuple[np.ndarray, np.ndarray, np.ndarray] | None
+    kernels: tuple[np.ndarray, np.ndarray, np.ndarray] | None
+
+    @cached_property
+    def nngp(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """``(H, K(test, train) vectors, K(test, test))`` with ``vectors.T K vectors = H + H.T``, H lower triangular."""
+        if self.kernels is None:
+            return None
+        k, cross, test = self.kernels
+        turned = np.ascontiguousarray(self.vectors.T)
+        share = times_half(turned, halved(k)) @ self.vectors
+        return halved(share + share.T), cross @ self.vectors, test
+
+    def spread(self, modes: np.ndarray) -> np.ndarray:
+        """The variance of f_0 in some of the eigenmodes."""
+        assert self.kernels is not None
+        some = self.vectors[:, modes]
+        return np.einsum("nk,nk->k", some, self.kernels[0] @ some)
 
     def sensitivity(self, g: np.ndarray) -> np.ndarray:
         """How far mean outputs move when the kernel does, per unit of its norm, to first order (..).
@@ -45,9 +61,11 @@ class Spectrum:
         Law: ``|d mean| <= |d Theta| |g (y - f_0)| (1 + |Theta(x, X) g|)``; exact as a bound for g = 1/lambda.
         """
         flat = g.reshape(-1, len(self.values))
-        pulled = np.sqrt(flat**2 @ _columns(self.y - self.start) ** 2).max(axis=1)
-        weights = np.sqrt(flat**2 @ (self.cross**2).T).max(axis=1, initial=1.0)
-        return np.asarray((pulled * (1 + weights)).reshape(g.shape[:-1]))
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite: refused
+            pulled = np.sqrt(flat**2 @ _columns(self.y - self.start) ** 2).max(axis=1)
+            weights = np.sqrt(flat**2 @ (self.cross**2).T).max(axis=1, initial=1.0)
+            found = pulled * (1 + weights)
+        return np.asarray(np.where(np.isnan(found), np.inf, found).reshape(g.shape[:-1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,8 +191,8 @@ class Trajectory:
         return np.stack(found).reshape(*self.g.shape[:-1], len(own))
 
     def _spread(self, index: tuple[int, ...], test: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-        k, cross, _ = self._nngp
-        return ensemble_covariance(self.spectrum.cross * self.g[index], k, cross, test)
+        half, cross, _ = self._nngp
+        return ensemble_covariance(self.spectrum.cross * self.g[index], half, cross, test)
 
     @property
     def std(self) -> np.ndarray:
@@ -184,12 +202,12 @@ class Trajectory:
     @cached_property
     def train_covariance(self) -> np.ndarray:
         """Of the outputs at training points (.., N, N)."""
-        s, k, kept = self.spectrum, self._nngp[0], self.kept
+        s, half, kept = self.spectrum, self._nngp[0], self.kept
         out = np.empty((*kept.shape, kept.shape[-1]))
         for at in np.ndindex(*kept.shape[:-1]):
-            half = s.vectors * kept[at]
-            out[at] = half @ k @ half.T
-        return (out + np.swapaxes(out, -1, -2)) / 2
+            left = s.vectors * kept[at]
+            out[at] = times_half(left, half) @ left.T
+        return out + np.swapaxes(out, -1, -2)
 
     @property
     def train_std(self) -> np.ndarray:
@@ -210,7 +228,7 @@ class Trajectory:
         """The share of each eigenmode in `loss` (.., N)."""
         s = self.spectrum
         square = _columns(s.y - s.start) ** 2
-        spread = np.diag(self._nngp[0]) * square.shape[1]
+        spread = 2 * np.diag(self._nngp[0]) * square.shape[1]
         return np.asarray(self.kept**2 * (square.sum(axis=-1) + spread) / 2)
 
     @property
@@ -290,10 +308,11 @@ class Trajectory:
 
     @property
     def _nngp(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        if self.spectrum.nngp is None:
+        found = self.spectrum.nngp
+        if found is None:
             raise BadParameter("a spread over initialisations without its kernel",
                                remedy="nngp=(k_train, k_test_train, k_test)")  # fmt: skip
-        return self.spectrum.nngp
+        return found
 
 
 def _columns(a: np.ndarray) -> np.ndarray:
