@@ -31,7 +31,6 @@ _DROP = 1e-6  # by which the height falls at most between two attempts to land
 _SMALLEST_STEP = 1e-7
 _SLOWEST = 0.98  # of the height, to which it falls in the shortest step
 _SMALLEST_FITTED, _SLOWEST_FITTED = 1e-4, 0.7  # with panels of its own a point has no bands to pass between
-_SLOW = 0.1  # of a path: steps from which on two solutions behind predict the next
 _SINGULAR = 0.15  # the power of the height from which an unknown counts as singular below
 _CHUNK = 1 << 18  # points times nodes that are held at once
 _PANELS = 1 << 10  # nodes of fitted panels, about
@@ -256,7 +255,6 @@ class Branch:
         ratio = np.log(goal.imag / start.imag)
         slope = goal.real - start.real
         last, last_t = np.full(u.shape, np.nan, dtype=complex), np.zeros(start.shape)
-        rates = np.full(u.shape, np.nan, dtype=complex)  # at `last`
 
         def place(t: np.ndarray, which: np.ndarray) -> np.ndarray:
             height = np.where(t >= 1, goal[which].imag, start[which].imag * np.exp(ratio[which] * t))
@@ -269,21 +267,11 @@ class Branch:
             now = place(t[which], which)
             after = np.minimum(1.0, t[which] + step[which])
             then = place(after, which)
-            before = place(last_t[which], which)
-            guess, rate = self._predict(u[:, which], now, then, last[:, which], before)
-            slow = np.flatnonzero(step[which] < _SLOW)
-            if len(slow):
-                old = which[slow]
-                guess[:, slow] = _hermite(
-                    (last[:, old], rates[:, old], before[slow]),
-                    (u[:, old], rate[:, slow], now[slow]),
-                    then[slow],
-                    guess[:, slow],
-                )
+            guess = self._predict(u[:, which], now, then, last[:, which], place(last_t[which], which))
             new, good, first, made = self.newton(guess, then, 0 * then)
             good &= self._physical(made)
             taken = which[good]
-            last[:, taken], rates[:, taken], last_t[taken] = u[:, taken], rate[:, good], t[taken]
+            last[:, taken], last_t[taken] = u[:, taken], t[taken]
             u[:, taken] = new[:, good]
             t[taken] = after[good]
             step[taken] *= np.where(first[good] < 0.02, 2.0, 1.0)
@@ -300,7 +288,7 @@ class Branch:
 
     def _predict(
         self, u: np.ndarray, now: np.ndarray, then: np.ndarray, last: np.ndarray, before: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> np.ndarray:
         """A step with the model that would have led back to the `last` solution best.
 
         Powers of z are right far out and next to a hard edge at 0, powers of the height above a point next to any other
@@ -315,7 +303,7 @@ class Branch:
             misses = np.array([np.max(np.abs(model(before) / last - 1), axis=0, initial=0.0) for model in models])
             best = np.argmin(np.where(np.isfinite(misses), misses, np.inf), axis=0)
             guess = np.choose(best, [model(then) for model in models])
-        return np.where(np.isfinite(guess), guess, u), rate
+        return np.where(np.isfinite(guess), guess, u)
 
     # -- points -----------------------------------------------------------------------------------
 
@@ -465,21 +453,3 @@ def _power_step(
         straight = u + rate * (then - now)
     use = np.isfinite(curved) & (np.abs(power) < 4) & (np.abs(power) >= least)
     return np.where(use, curved, np.where(np.isfinite(straight), straight, u))
-
-
-def _hermite(before: Any, now: Any, then: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
-    """The cubic in log z through solutions (u, du/dz, z) at two points, continued to a third.
-
-    Next to a soft singularity the solution is a matrix of rank nearly one, and what an entry is wrong by spoils that: the
-    convergence of Newton's method needs steps as good as short.
-    """
-    (u0, rate0, z0), (u1, rate1, z1) = before, now
-    foot = z1.real
-    with np.errstate(all="ignore"):
-        t0, t1, t = (np.log((z - foot) / 1j) for z in (z0, z1, then))
-        span = t1 - t0
-        s = (t - t0) / span
-        slope0, slope1 = rate0 * (z0 - foot) * span, rate1 * (z1 - foot) * span
-        far = s - 1
-        made = u0 * (1 + 2 * s) * far**2 + u1 * s * s * (1 - 2 * far) + slope0 * s * far**2 + slope1 * s * s * far
-    return np.where(np.all(np.isfinite(made), axis=0) & (np.abs(s) <= 4), made, otherwise)
