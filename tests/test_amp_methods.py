@@ -200,6 +200,13 @@ def test_simulations_repeat():
     assert np.array_equal(first.mse[0], one.mse[0])
 
 
+def power_of_rows(Y, x):
+    """The power method for the columns of a rectangular matrix."""
+    while True:
+        yield x
+        x = Y.T @ (Y @ x) / 4
+
+
 METHODS = {
     "gradient descent": (partial(gradient_descent, step=0.3), linear_model(2, SIGNS, 0.1)),
     "heavy ball": (partial(heavy_ball, step=0.3, momentum=0.4), linear_model(1.5, SIGNS, 0.1)),
@@ -217,6 +224,8 @@ METHODS = {
         ),
         informed_start(spiked_wishart(1.5, 0.6, SIGNS), 0.4),
     ),
+    "wishart of rank two": (power_of_rows, informed_start(spiked_wishart((2, 1.5), 0.5, GAUSS), 0.5)),
+    "wigner of rank two": (power_iteration, informed_start(spiked_wigner((2, 1.5), GAUSS), 0.5)),
     "spectral": (
         partial(spiked_amp, denoiser=posterior_mean(SIGNS, snr=2)),
         spectral_start(spiked_wigner(2, SIGNS), iterations=8),

@@ -229,6 +229,7 @@ def test_smooth_gates(name, layers, ensemble):
     np.testing.assert_allclose(law.pdf(x), [it.density(v) for v in x], rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_density_that_dies_out_at_zero():
     """tanh'(h)^2 of a Gaussian h has no positive lower bound and falls faster than any power: no edge is invented."""
     law = smooth_law("tanh", 2, "haar", 0.5, 1.25)

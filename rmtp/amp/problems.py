@@ -255,8 +255,9 @@ def spiked_wishart(snr: Any, delta: Number, prior: Any, row_prior: Any = None, *
     n, m = _widths(delta)
     strengths, spikes, signal = _spikes(n, snr, prior, "v")
     Y: Any = Gaussian(m, n, entries=entries, name="W")
-    for s, v in zip(strengths, spikes, strict=True):
-        u = Normal(m, name="u") if row_prior is None else _signal(m, row_prior, "u")
+    for k, (s, v) in enumerate(zip(strengths, spikes, strict=True)):
+        name = "u" if len(spikes) == 1 else f"u{k + 1}"
+        u = Normal(m, name=name) if row_prior is None else _signal(m, row_prior, name)
         Y = s * outer(u, v) + Y
     return Problem(Y, signal, name="spiked Wishart")
 

@@ -82,7 +82,9 @@ def pair(f: OneSided, g: OneSided, mu: Array, mv: Array, cov: Array, var_u: Arra
     """
     mu, mv, c, vu, vv = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (mu, mv, cov, var_u, var_v)))
     value = orthants.pair(f.pieces, g.pieces, mu, mv, c, vu, vv)
-    known = determinant(vu, vv, c) > 0  # on a line, which side of a break the shifted means lie on is a matter of rounding
+    known = (
+        determinant(vu, vv, c) > 0
+    )  # on a line, which side of a break the shifted means lie on is a matter of rounding
     growth = [(f.rate * bool(f.amplitude), 0.0), (0.0, g.rate * bool(g.amplitude))]
     growth.append((f.rate, g.rate) if f.amplitude and g.amplitude else (0.0, 0.0))
     for r, s in growth:

@@ -78,6 +78,8 @@ def integrate_copies(problem: Numeric, copies: int, rtol: float, budget: int) ->
         # kinks searched for in three dimensions cost seconds, and come in programs that end on points anyway
         return integrate(problem, rtol, budget)
     rows = np.arange(problem.batch).reshape(-1, copies)
+    if dims > 2:  # the budget is one of function values, and long programs have many functions at a node
+        budget = budget // max(1, len(problem.integrand.calls) // 2)
     value, error, at = _settled(problem.part(rows[:, 0]), rtol, budget)
     coarser = replace(level(at.index + 1 - dims), reach=at.reach)
     moved = _evaluate(problem, coarser, budget * copies).value.reshape(rows.shape)
