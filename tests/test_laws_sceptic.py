@@ -436,6 +436,7 @@ def test_gaussian_diagonal_plus_goe():
         assert float(law.pdf(x)) == pytest.approx(-g.imag / math.pi, abs=1e-10)
 
 
+@pytest.mark.slow
 def test_a_hard_edge_away_from_zero():
     """(I + W).T (I + W) - I: w g (1 - g)**2 = 1 at w = z + 1 (Dozier, Silverstein), so g ~ w**(-1/3), and 27/4 at g = 1/3."""
     n = rmtp.Dim("n")
