@@ -15,6 +15,7 @@ from amp_oracles import (
     gauss,
     laplace_error,
     linear,
+    poisson_gamp,
     polynomial_error,
     posterior_error,
     probit_gamp,
@@ -41,6 +42,7 @@ from rmtp.amp import (
     nesterov,
     oamp,
     phase_retrieval,
+    poisson,
     posterior_mean,
     power_iteration,
     probed,
@@ -285,6 +287,15 @@ def test_gamp_through_a_kink_and_noise(channel, left):
     found = rmtp.state_evolution(method, problem, 4)
     assert found.overlap.method == "quadrature"
     assert np.abs(found.overlap.value - bent_gamp(left, 2.0, 0.1, 0.09, 4)).max() < 1e-10
+
+
+def test_gamp_of_counts():
+    """Observations that are drawn by a likelihood: summed over, given z."""
+    problem = informed_start(generalised_linear_model(2, GAUSS, poisson()), 0.5, scale=0.5)
+    method = partial(gamp, denoiser=posterior_mean(GAUSS), channel=poisson(), variance=0.75)
+    found = rmtp.state_evolution(method, problem, 2)
+    assert found.overlap.method == "quadrature"
+    assert np.abs(found.overlap.value - poisson_gamp(2.0, 0.25, 2)).max() < 1e-10
 
 
 def test_spiked_amp_is_the_scalar_recursion():
