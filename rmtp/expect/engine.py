@@ -443,23 +443,23 @@ class Expectations:
         else:
             value, error = quadrature.integrate(problem, rtol, budget)
         self.note(METHODS.index("quadrature") if dims or made.counted else 1)
-        return self._spread(value.reshape(problem.shape), error.reshape(problem.shape))
+        return self.spread(value.reshape(problem.shape), error.reshape(problem.shape))
 
     def _radial(self, made: Integrand) -> Number | None:
         found = radial(made, self.cov, self.options.rtol * 1e-2)
         if found is None:
             return None
         self.note(METHODS.index("quadrature"))
-        return self._spread(*found)
+        return self.spread(*found)
 
     def _mehler(self, made: Integrand) -> Number | None:
         found = mehler_pair(made, self.cov, self.options.rtol * 1e-2)
         if found is None:
             return None
         self.note(METHODS.index("mehler"))
-        return self._spread(*found)
+        return self.spread(*found)
 
-    def _spread(self, value: np.ndarray, error: np.ndarray) -> Number:
+    def spread(self, value: np.ndarray, error: np.ndarray) -> Number:
         """The value as perturbed copies, unless its error is rounding or replicates already tell it."""
         if self.sampler is not None or np.all(error <= _ROUNDING * np.abs(value)):
             return as_number(value)
