@@ -519,3 +519,17 @@ def test_reports(tmp_path):
     assert found.to_markdown().splitlines()[0] == "| step | mse | overlap | noise | naive mse |"
     axes = found.plot()
     assert axes.get_xlabel() == "step" and any("fresh" in t.get_text() for t in axes.get_legend().get_texts())
+
+
+def test_long_sums_of_gaussians_and_draws():
+    """A prior with a mean and a noise with one: 24 steps in floats, by one matrix of second moments, are those in fractions."""
+    prior = rmtp.Mixture([rmtp.Discrete([0]), rmtp.Discrete([1, 3])], [Fraction(1, 2), Fraction(1, 2)])
+    trajectories = [
+        rmtp.state_evolution(
+            partial(heavy_ball, step=step, momentum=step), linear_model(2, prior, step), 24, exact=exact
+        )
+        for step, exact in ((Fraction(1, 4), True), (0.25, False))
+    ]
+    fractions, floats = (t.mse.value for t in trajectories)
+    assert all(isinstance(v, Fraction) for v in fractions)
+    np.testing.assert_allclose(floats, [float(v) for v in fractions], rtol=1e-12)

@@ -101,7 +101,7 @@ class Expectations:
         self._cov: dict[tuple[int, int], tuple[Number, int]] = {}
         self._wick: dict[Mono, Number] = {}
         self._hard: set[Mono] = set()
-        self._gram = Gram(atoms, self.cov)
+        self._gram = Gram(atoms, self.of)
         self._ranks: list[int] = [0]
         self._signs = np.random.default_rng(options.seed)
         self.sampler = None if points is None else Sampler(atoms, self.cov, REPLICATES, points, options.seed)
