@@ -298,7 +298,7 @@ class MasterTheorem:
     def _rounded(self, value: Number, f: Form, g: Form) -> Number:
         """E f g: what cancels to next to nothing is known to the rounding of what cancelled (Cauchy-Schwarz)."""
         exact = self.options.exact or self.ctx is not None or self.expect.sampler is not None or is_symbolic(value)
-        if exact or is_rational(value) or np.all(np.abs(value) > _CANCELLED):
+        if exact or is_rational(value) or not np.any(np.abs(value) <= _CANCELLED):
             return value
         sizes = [
             sum(abs(_floats(c)) * np.sqrt(abs(_floats(self.expect.inner(t, t)))) for c, t in _terms(h)) for h in (f, g)

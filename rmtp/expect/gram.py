@@ -35,7 +35,8 @@ class Gram:
             return None
         left, right = ([self._place[m] for m in row] for row in rows)
         c, d = (np.array(list(row.values())) for row in rows)
-        return float(c @ self._matrix[np.ix_(left, right)] @ d)
+        with np.errstate(over="ignore", invalid="ignore"):  # a divergence is reported with its step
+            return float(c @ self._matrix[np.ix_(left, right)] @ d)
 
     def _linear(self, form: Form) -> bool:
         return all(map(_plain, form.terms.values())) and all(
