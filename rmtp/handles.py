@@ -313,7 +313,7 @@ def minimum(a: Any, b: Any) -> Any:
 
 
 def _is_nil(x: Any) -> bool:
-    return not isinstance(x, Node) and number_like(x) and np.ndim(x) == 0 and bool(x == 0)
+    return isinstance(x, int | float | Fraction | np.number) and bool(x == 0)
 
 
 def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
