@@ -208,8 +208,11 @@ class Grid:
             elif reach > j >= len(self.laws) and arg.var is not None and not arg.rest:
                 found += self._graded_breaks(arg, kinks, j)
         for number, kinks, arg in self.kinked:
-            if self.last[number] == j and self._nonlinear(arg, j):  # after the explicit ones, which it may need
+            reach = self.last[number]
+            if reach == j and self._nonlinear(arg, j):  # after the explicit ones, which it may need
                 found += self._around(number, self._searched_breaks(number, arg, kinks, j, found))
+            elif reach > j >= len(self.laws) and arg.var is not None and self._rest_reach(arg) == j:
+                found += self._blurred_breaks(number, arg, kinks, j, found)
         return np.concatenate(found, axis=2) if found else None
 
     def _features(self, j: int) -> list[np.ndarray]:
@@ -236,7 +239,10 @@ class Grid:
         return breaks + graded
 
     def _nonlinear(self, arg: Argument, j: int) -> bool:
-        return any(_reach(self.problem, a, self.reach) >= j for _, mono in arg.rest for a, _ in mono)
+        return self._rest_reach(arg) >= j
+
+    def _rest_reach(self, arg: Argument) -> int:
+        return max((_reach(self.problem, a, self.reach) for _, mono in arg.rest for a, _ in mono), default=-1)
 
     def _at_nodes(self, arg: Argument) -> np.ndarray:
         evaluator = self.evaluator()
@@ -256,23 +262,39 @@ class Grid:
 
     def _graded_breaks(self, arg: Argument, kinks: tuple[float, ...], j: int) -> list[np.ndarray]:
         """A kink that ends later blurs over the later coordinates: grade the panels down to that width."""
-        assert arg.var is not None
-        slope = self._slope(arg, j)
-        later = np.sqrt(np.sum(self.problem.factor[:, arg.var, j + 1 - len(self.laws) :] ** 2, axis=1))[:, None]
+        slope, later, base = self._slope(arg, j), self._later(arg, j), self._at_nodes(arg)
         with np.errstate(divide="ignore", invalid="ignore"):
             width = np.where(slope != 0, later / np.abs(slope), 1.0)
-        if not np.any((width > 0) & (width < 0.5)):
+            centres = [np.where(slope != 0, (kink - base) / slope, 0.0)[:, :, None] for kink in kinks]
+        return _graded(centres, [width[:, :, None]] * len(centres))
+
+    def _blurred_breaks(
+        self, number: int, arg: Argument, kinks: tuple[float, ...], j: int, known: list[np.ndarray]
+    ) -> list[np.ndarray]:
+        """The same where the argument is nonlinear in coordinate j, as step(f(x) + small * later) is."""
+        if np.all(self._later(arg, j) > 0.5):
             return []
-        base = self._at_nodes(arg)
-        out = []
-        for kink in kinks:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                centre = np.where(slope != 0, (kink - base) / slope, 0.0)
-            w = width
-            while np.any(w < 1.0):
-                out += [(centre - w)[:, :, None], (centre + w)[:, :, None]]
-                w = np.where(w < 1.0, 3 * w, w)
-        return out
+        centres = self._searched_breaks(number, arg, kinks, j, known)
+        widths = []
+        for centre in centres:
+            ends = [self._argument_along(number, arg, j, centre + side * _BESIDE**0.5) for side in (-1.0, 1.0)]
+            slope = np.abs(ends[1] - ends[0]) / (2 * _BESIDE**0.5)
+            widths.append(self._later(arg, j)[:, :, None] / np.maximum(slope, 1e-3))
+        return _graded(centres, widths)
+
+    def _later(self, arg: Argument, j: int) -> np.ndarray:
+        """The standard deviation that an argument has from coordinates after j, (B, 1)."""
+        assert arg.var is not None
+        return np.asarray(
+            np.sqrt(np.sum(self.problem.factor[:, arg.var, j + 1 - len(self.laws) :] ** 2, axis=1))[:, None]
+        )
+
+    def _argument_along(self, number: int, arg: Argument, j: int, points: np.ndarray) -> np.ndarray:
+        """An argument at points (B, N, k) of coordinate j, with the later coordinates at 0."""
+        evaluator = self.moved(j, points)
+        evaluator.run(number - 1)
+        batch, count, k = points.shape
+        return np.broadcast_to(evaluator.argument(arg), (batch, count * k)).reshape(points.shape)
 
     def _searched_breaks(
         self, number: int, arg: Argument, kinks: tuple[float, ...], j: int, known: list[np.ndarray]
@@ -288,11 +310,7 @@ class Grid:
         if batch * count * scan.shape[2] > self.budget:
             raise TooLarge
 
-        def value(points: np.ndarray) -> np.ndarray:
-            evaluator = self.moved(j, points)
-            evaluator.run(number - 1)
-            return np.broadcast_to(evaluator.argument(arg), (batch, count * points.shape[2])).reshape(points.shape)
-
+        value = partial(self._argument_along, number, arg, j)
         at_scan = value(scan)
         out: list[np.ndarray] = []
         for kink in kinks:
@@ -320,6 +338,19 @@ class Grid:
                     break
             out.append(np.where(real, trial, 0.0))
         return out
+
+
+def _graded(centres: list[np.ndarray], widths: list[np.ndarray]) -> list[np.ndarray]:
+    """Breaks on both sides of blurred kinks, from their widths outwards; none where all are wide."""
+    out: list[np.ndarray] = []
+    for centre, width in zip(centres, widths, strict=True):
+        if not np.any((width > 0) & (width < 0.5)):
+            continue
+        w = width
+        while np.any((w > 0) & (w < 1.0)):
+            out += [centre - w, centre + w]
+            w = np.where(w < 1.0, 3 * w, w)
+    return out
 
 
 def _minus(value: Callable[[np.ndarray], np.ndarray], level: float, points: np.ndarray) -> np.ndarray:

@@ -101,3 +101,23 @@ def test_slopes_on_points_agree_with_regression():
     for one, two in zip(points, stein, strict=True):
         assert one.method == two.method == "sobol"
         assert abs(float(one) - float(two)) < 5 * np.hypot(float(one.error), float(two.error))
+
+
+@pytest.mark.parametrize("small", [0.3, 0.03, 0.003])
+def test_a_jump_blurred_by_a_narrow_variable(small):
+    """P(small g + gelu(h) > 1/4) and E relu of the same: given h, elementary, and almost a jump in h."""
+    h, g = rmtp.Normal(n), rmtp.Normal(n)
+    y = small * g + rmtp.gelu(h) - 0.25
+
+    def above(t):
+        return (t * mpmath.ncdf(t) - mpmath.mpf("0.25")) / small
+
+    cuts = [-9, -6, -3, -1, 0, *(0.4024 + s * small * w for w in (9, 4, 1) for s in (-1, 1)), 1.5, 3, 6, 9]
+    for f, inner in (
+        (np.where(y > 0, 1, 0), lambda u: mpmath.ncdf(u)),
+        (np.maximum(y, 0), lambda u: small * (u * mpmath.ncdf(u) + mpmath.npdf(u))),
+    ):
+        expected = mpmath.quad(lambda t, inner=inner: mpmath.npdf(t) * inner(above(t)), sorted(cuts))
+        found = rmtp.limit(np.mean(f))
+        assert found.method == "quadrature"
+        assert float(found) == pytest.approx(float(expected), rel=1e-10)
