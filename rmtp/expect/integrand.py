@@ -48,6 +48,9 @@ class Integrand:
     calls: dict[int, tuple[Nonlinearity, tuple[Argument, ...]]] = field(default_factory=dict)
     variables: list[Linear] = field(default_factory=list)
     node_var: dict[int, int] = field(default_factory=dict)  # atom -> variable that is this atom alone
+    sums: dict[int, int] = field(
+        default_factory=dict
+    )  # nodes below 0 -> variable: sums of Gaussians that a function multiplies
     fixed: dict[int, Number] = field(default_factory=dict)  # draws that are atoms
     shifts: dict[int, Number] = field(default_factory=dict)  # means of draws that are Gaussian
     variances: dict[int, Number] = field(default_factory=dict)  # variances of draws that are Gaussian
@@ -178,6 +181,7 @@ def _argument(
     const: Number = 0
     linear: dict[int, Number] = {}
     rest: list[tuple[Number, Mono]] = []
+    products: dict[Mono, dict[int, Number]] = {}  # functions times Gaussians: what multiplies them
     for mono, given in arg.terms.items():
         coefficient, kept = given, []
         for a, power in mono:
@@ -192,9 +196,23 @@ def _argument(
             linear[a] = linear.get(a, 0) + coefficient
             const = const + coefficient * made.shifts.get(a, 0)
         else:
+            gauss = [(a, power) for a, power in kept if is_gaussian(a)]
+            if len(gauss) == 1 and gauss[0][1] == 1 and len(kept) > 1 and gauss[0][0] not in made.shifts:
+                others = tuple(pair for pair in kept if pair != gauss[0])
+                products.setdefault(others, {})[gauss[0][0]] = coefficient
+                continue
             for a, _ in kept:
                 node(a)
             rest.append((coefficient, tuple(kept)))
+    for others, sums in products.items():
+        # gelu(u + v) is (u + v) ndtr(u + v): one variable, not three
+        if len(sums) == 1:
+            ((inner, coefficient),) = sums.items()
+            node(inner)
+        else:
+            inner, coefficient = -1 - len(made.sums), 1
+            made.node_var[inner] = made.sums[inner] = variable(tuple((a, sums[a]) for a in sorted(sums)))
+        rest.append((coefficient, tuple(sorted(((inner, 1), *others)))))
     ordered = tuple((a, linear[a]) for a in sorted(linear) if not is_zero(linear[a]))
     return Argument(const, variable(ordered) if ordered else None, tuple(rest))
 

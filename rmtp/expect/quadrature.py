@@ -21,6 +21,7 @@ _DEEPEST = 5  # graded panels reach 1e-12 there; below, rounding would hide a di
 _NO_TAIL = 1e-16  # of the absolute integral in the last two standard deviations: a wider range would add nothing
 _TAIL_SHARE = 0.02  # of the absolute integral, beyond which the tail alone decides: a divergence
 _POINT = 1e-13
+_BOUNDED = 1.01  # times the largest value two levels before
 _SIZE_AGREES = 0.01  # |f| must be integrable too: a principal value is not an expectation
 
 
@@ -74,19 +75,21 @@ def _settled(problem: Numeric, rtol: float, budget: int) -> tuple[np.ndarray, np
         return _finite(value[:, 0]), np.zeros(problem.batch), level(0)
     values: list[np.ndarray] = []
     sizes: list[np.ndarray] = []
+    peaks: list[float] = []
     tail, reach, finite = np.zeros(problem.batch), 0.0, False
     for index in range({1: 0, 2: 0, 3: -2}.get(dims, -3), _FINEST):
         at = level(index)
         if sizes and finite and np.all(tail <= _NO_TAIL * sizes[-1]):
             at = replace(at, reach=reach)
         try:
-            value, size, tail, resolved, finite = _evaluate(problem, at, budget)
+            value, size, tail, resolved, finite, peak = _evaluate(problem, at, budget)
         except TooLarge:
             break
         if index > _DEEPEST and any(singular(fn) for fn, _ in problem.integrand.calls.values()):
             break
         values.append(value)
         sizes.append(size)
+        peaks.append(peak)
         reach = at.reach
         if not np.all(np.isfinite(size)):
             if len(sizes) >= 4:
@@ -97,7 +100,8 @@ def _settled(problem: Numeric, rtol: float, budget: int) -> tuple[np.ndarray, np
             steady = np.all(np.abs(size - sizes[-2]) <= _SIZE_AGREES * size)
             if steady and np.all(error <= rtol * _scale(value, size)):
                 return value, error, at
-    _check_divergence(sizes)
+    if not (len(peaks) >= 3 and max(peaks) <= _BOUNDED * peaks[-3]):  # a jump that is not followed is no divergence
+        _check_divergence(sizes)
     if len(values) >= 2:
         error = _difference(values, finite) + 10 * tail
         _check_tail(tail, sizes[-1])
@@ -180,6 +184,7 @@ class _Sum(NamedTuple):
     tail: np.ndarray  # the part of it at the ends
     resolved: bool  # whether no smooth function changes between two nodes
     finite: bool  # at every node
+    peak: float  # the largest absolute value of the function, the ends excepted
 
 
 def _evaluate(problem: Numeric, at: Level, budget: int) -> _Sum:
@@ -196,7 +201,8 @@ def _evaluate(problem: Numeric, at: Level, budget: int) -> _Sum:
         size = np.abs(weighted)
         tail = np.where(grid.end, size, 0.0).sum(axis=1)
         finite = bool(np.all(np.isfinite(f)))
-        return _Sum(weighted.sum(axis=1), size.sum(axis=1), tail, _resolved(problem, grid, evaluator), finite)
+        peak = float(np.max(np.where(grid.end | dropped, 0.0, np.abs(f)), initial=0.0))
+        return _Sum(weighted.sum(axis=1), size.sum(axis=1), tail, _resolved(problem, grid, evaluator), finite, peak)
 
 
 def _resolved(problem: Numeric, grid: Grid, evaluator: Evaluator) -> bool:
