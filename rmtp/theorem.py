@@ -303,7 +303,8 @@ class MasterTheorem:
         sizes = [
             sum(abs(_floats(c)) * np.sqrt(abs(_floats(self.expect.inner(t, t)))) for c, t in _terms(h)) for h in (f, g)
         ]
-        return self.expect.spread(_floats(value), _floats(_ROUNDING * sizes[0] * sizes[1]))
+        value, error = _floats(value), _floats(_ROUNDING * sizes[0] * sizes[1])
+        return self.expect.spread(*np.broadcast_arrays(value, error if value.shape else error.max()))
 
     # -- Z-MatVec = Z-Hat + Z-Dot ---------------------------------------------------------------
 

@@ -541,3 +541,12 @@ def test_what_cancels_is_known_to_the_rounding_of_its_terms():
     trajectory = rmtp.state_evolution(method, rmtp.amp.linear_model(0.6, signal, 0), 8)
     assert trajectory.mse.value[-1] < 1e-5
     assert trajectory.mse.error[-1] > 1e-17
+
+
+def test_next_to_nothing_between_copies():
+    """A mean that vanishes by symmetry, of terms with errors of their own, is one number."""
+    n = rmtp.Dim("n")
+    g, h = rmtp.Normal(n), rmtp.Normal(n)
+    found = rmtp.limit(np.mean(rmtp.soft_threshold(1e-17 * np.exp(-(g**2)) - 0.4 * h, 0.5)))
+    assert np.ndim(found.value) == 0
+    assert abs(float(found)) < 1e-15
