@@ -20,11 +20,11 @@ from ..ensembles import Number
 from ..laws import Atom, Component, Continuous, GaussianLaw
 from ..nonlinearity import Nonlinearity, values
 from ..normal import Atoms, Draw, Form, Func, Mono, is_zero, number_key
+from .essential import Linear, essential
 
 RANK_TOLERANCE = 1e-12  # a conditional variance below this share of the variance is exactly zero
 MAX_COMPONENTS = 4096
 
-Linear = tuple[tuple[int, Number], ...]  # (Gaussian atom, coefficient)
 CovOf = Callable[[int, int], Number]
 
 
@@ -50,7 +50,7 @@ class Integrand:
     node_var: dict[int, int] = field(default_factory=dict)  # atom -> variable that is this atom alone
     sums: dict[int, int] = field(
         default_factory=dict
-    )  # nodes below 0 -> variable: sums of Gaussians that a function multiplies
+    )  # nodes below 0 -> variable: sums of Gaussians in whose stead they are
     fixed: dict[int, Number] = field(default_factory=dict)  # draws that are atoms
     shifts: dict[int, Number] = field(default_factory=dict)  # means of draws that are Gaussian
     variances: dict[int, Number] = field(default_factory=dict)  # variances of draws that are Gaussian
@@ -181,7 +181,7 @@ def _argument(
     const: Number = 0
     linear: dict[int, Number] = {}
     rest: list[tuple[Number, Mono]] = []
-    products: dict[Mono, dict[int, Number]] = {}  # functions times Gaussians: what multiplies them
+    polynomials: dict[Mono, dict[Mono, Number]] = {}  # of Gaussians, by what they multiply
     for mono, given in arg.terms.items():
         coefficient, kept = given, []
         for a, power in mono:
@@ -196,23 +196,24 @@ def _argument(
             linear[a] = linear.get(a, 0) + coefficient
             const = const + coefficient * made.shifts.get(a, 0)
         else:
-            gauss = [(a, power) for a, power in kept if is_gaussian(a)]
-            if len(gauss) == 1 and gauss[0][1] == 1 and len(kept) > 1 and gauss[0][0] not in made.shifts:
-                others = tuple(pair for pair in kept if pair != gauss[0])
-                products.setdefault(others, {})[gauss[0][0]] = coefficient
-                continue
-            for a, _ in kept:
-                node(a)
-            rest.append((coefficient, tuple(kept)))
-    for others, sums in products.items():
+            gauss = tuple((a, power) for a, power in kept if is_gaussian(a))
+            others = tuple((a, power) for a, power in kept if not is_gaussian(a))
+            polynomials.setdefault(others, {})[gauss] = coefficient
+    for others, polynomial in polynomials.items():
         # gelu(u + v) is (u + v) ndtr(u + v): one variable, not three
-        if len(sums) == 1:
-            ((inner, coefficient),) = sums.items()
-            node(inner)
-        else:
-            inner, coefficient = -1 - len(made.sums), 1
-            made.node_var[inner] = made.sums[inner] = variable(tuple((a, sums[a]) for a in sorted(sums)))
-        rest.append((coefficient, tuple(sorted(((inner, 1), *others)))))
+        means = any(a in made.shifts for gauss in polynomial for a, _ in gauss)
+        forms = None if means else essential(polynomial)
+        place = {}
+        for a, form in forms or ():
+            place[a] = -1 - len(made.sums)
+            made.node_var[place[a]] = made.sums[place[a]] = variable(form)
+        for gauss, coefficient in polynomial.items():
+            if forms is None:
+                for a, _ in gauss:
+                    node(a)
+                rest.append((coefficient, tuple(sorted(gauss + others))))
+            elif all(a in place for a, _ in gauss):
+                rest.append((coefficient, tuple(sorted((*((place[a], q) for a, q in gauss), *others)))))
     ordered = tuple((a, linear[a]) for a in sorted(linear) if not is_zero(linear[a]))
     return Argument(const, variable(ordered) if ordered else None, tuple(rest))
 

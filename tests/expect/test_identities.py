@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from fractions import Fraction
 
 import mpmath
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 
 import rmtp
+from rmtp.expect.essential import essential
 
 n = rmtp.Dim("n")
 x = rmtp.Normal(n)
@@ -159,3 +162,40 @@ def test_jumps_in_many_variables_are_no_divergence():
     z = rng.standard_normal((4, 2_000_000))
     drawn = np.maximum(z[0], 0) * z[1] + np.abs(z[2]) * np.tanh(z[3]) > 0.1
     assert abs(float(found) - drawn.mean()) < 5 * np.hypot(found.error, drawn.std() / np.sqrt(drawn.size))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(-3, 3), min_size=6, max_size=6), st.integers(-2, 2))
+def test_a_polynomial_in_few_variables(coefficients, c):
+    """(a.x + c) (b.x) of three Gaussians depends on a.x and b.x; along their pivots it is itself, exactly."""
+    a, b = np.array(coefficients[:3]), np.array(coefficients[3:])
+    polynomial: dict = {}
+    for i in range(3):
+        polynomial[((i, 1),)] = polynomial.get(((i, 1),), 0) + c * int(b[i])
+        for j in range(3):
+            mono = ((min(i, j), 1), (max(i, j), 1)) if i != j else ((i, 2),)
+            polynomial[mono] = polynomial.get(mono, 0) + int(a[i] * b[j])
+    polynomial = {m: v for m, v in polynomial.items() if v}
+    atoms = sorted({k for m in polynomial for k, _ in m})
+    forms = essential(polynomial)
+    rank = np.linalg.matrix_rank(np.array([a, b])) if c or np.linalg.matrix_rank(np.array([a, b])) == 2 else 1
+    if not polynomial:
+        return
+    assert (forms is None) == (len(atoms) <= rank)
+    for x in itertools.product((-1, 0, 2), repeat=3) if forms is not None else ():
+        at = {p: sum(v * x[k] for k, v in form) for p, form in forms}
+        value = sum(v * math.prod(at.get(k, 0) ** q for k, q in m) for m, v in polynomial.items())
+        assert value == (a @ x + c) * (b @ x)
+
+
+def test_a_function_of_a_product_of_sums():
+    """E f((x + y/2) (x - y + z)): two variables of covariance 1/2, against the integral over both."""
+    x, y, z = (rmtp.Normal(n) for _ in range(3))
+    found = rmtp.limit(np.mean(1 / (1 + ((x + y / 2) * (x - y + z)) ** 2)))
+    step = 0.01
+    t = np.arange(-9, 9, step)
+    w = step * np.exp(-t * t / 2) / math.sqrt(2 * math.pi)
+    u = math.sqrt(1.25) * t[:, None]
+    v = 0.5 / math.sqrt(1.25) * t[:, None] + math.sqrt(3 - 0.2) * t[None]
+    assert found.method == "quadrature"
+    assert float(found) == pytest.approx(float(w @ (1 / (1 + (u * v) ** 2)) @ w), abs=1e-8)
