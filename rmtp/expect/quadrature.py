@@ -121,7 +121,8 @@ def _difference(values: list[np.ndarray], finite: bool) -> np.ndarray:
     The rules converge geometrically for what is analytic between breaks: once a difference is a tenth of the one before,
     the error is smaller still. The root of the ratio is a bound that algebraic convergence keeps as well.
     """
-    last = np.abs(values[-1] - values[-2])
+    with np.errstate(invalid="ignore"):
+        last = np.abs(values[-1] - values[-2])
     if len(values) < 3 or not finite or not np.all(np.isfinite(values[-3])):
         return last
     before = np.abs(values[-2] - values[-3])
