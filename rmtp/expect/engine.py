@@ -434,6 +434,8 @@ class Expectations:
 
     def _integrated(self, made: Integrand) -> Number:
         sampling = self.sampler is not None
+        if made.reduced is not None:
+            made = made.reduced()
         problem = numeric(made, self.cov)
         dims = problem.rank + len(made.axes)
         budget = self.options.budget or NODES
@@ -486,7 +488,7 @@ class Expectations:
     def _in_precision(self, mono: Mono) -> Number:
         total: Number = 0
         for made in integrands(self.atoms, mono):
-            value = integrate_mp(self.ctx, made, self.cov)
+            value = integrate_mp(self.ctx, made.reduced() if made.reduced else made, self.cov)
             self.note(METHODS.index("quadrature"))
             total = total + self._number(made.weight) * value
         return total

@@ -12,6 +12,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,7 @@ class Integrand:
     counted: dict[int, int] = field(
         default_factory=dict
     )  # function that draws a count -> the uniform draw it alone uses
+    reduced: Callable[[], Integrand] | None = None  # the same in as few variables as it depends on
     _variances: dict[int, Number] = field(default_factory=dict)
 
     @property
@@ -97,7 +99,10 @@ def integrands(atoms: Atoms, mono: Mono) -> Iterator[Integrand]:
         weight: Number = 1
         for w, _ in combination:
             weight = weight * w
-        yield _compile(atoms, mono, weight, {a: part for a, (_, part) in zip(draws, combination, strict=True)})
+        compiled = partial(_compile, atoms, mono, weight, {a: p for a, (_, p) in zip(draws, combination, strict=True)})
+        made = compiled(_as_written)
+        made.reduced = partial(compiled, essential)
+        yield made
 
 
 def number_of_components(atoms: Atoms, mono: Mono) -> int:
@@ -110,7 +115,15 @@ def number_of_components(atoms: Atoms, mono: Mono) -> int:
     return count
 
 
-def _compile(atoms: Atoms, mono: Mono, weight: Number, parts: dict[int, Component]) -> Integrand:
+Reduction = Callable[[dict[Mono, Number]], list[tuple[int, Linear]] | None]
+
+
+def _as_written(polynomial: dict[Mono, Number]) -> None:
+    """Polynomials of Gaussians stay as they are: closed forms know them by their terms."""
+    return None
+
+
+def _compile(atoms: Atoms, mono: Mono, weight: Number, parts: dict[int, Component], reduction: Reduction) -> Integrand:
     made = Integrand(weight)
     for number, part in parts.items():
         match part:
@@ -140,7 +153,7 @@ def _compile(atoms: Atoms, mono: Mono, weight: Number, parts: dict[int, Componen
     # variables that only a count reads come last, where quadrature sums over them before it asks what the count does
     calls = [(a, atom) for a in made.order if isinstance(atom := atoms.table[a], Func)]
     for number, func in sorted(calls, key=lambda call: (call[1].fn.outcomes is not None, call[0])):
-        args = tuple(_argument(arg, made, variable, node, is_gaussian) for arg in func.args)
+        args = tuple(_argument(arg, made, variable, node, is_gaussian, reduction) for arg in func.args)
         made.calls[number] = (func.fn, args)
     for a, power in mono:
         if a in made.fixed:
@@ -177,6 +190,7 @@ def _argument(
     variable: Callable[[Linear], int],
     node: Callable[[int], None],
     is_gaussian: Callable[[int], bool],
+    reduction: Reduction,
 ) -> Argument:
     const: Number = 0
     linear: dict[int, Number] = {}
@@ -202,7 +216,7 @@ def _argument(
     for others, polynomial in polynomials.items():
         # gelu(u + v) is (u + v) ndtr(u + v): one variable, not three
         means = any(a in made.shifts for gauss in polynomial for a, _ in gauss)
-        forms = None if means else essential(polynomial)
+        forms = None if means else reduction(polynomial)
         place = {}
         for a, form in forms or ():
             place[a] = -1 - len(made.sums)

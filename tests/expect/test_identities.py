@@ -202,7 +202,7 @@ def test_a_function_of_a_product_of_sums():
 
 
 def test_a_part_that_is_a_rare_event():
-    """E max(|u v| - 1/2, 0): u v < -1/2 is so rare that points cannot tell its part alone; with the other it is nothing. (6e-7)"""
+    """E max(|u v| - 1/2, 0): u v < -1/2 is so rare that points cannot tell its part alone; the whole they can. (6e-7)"""
     x = [rmtp.Normal(n) for _ in range(3)]
     z = np.random.default_rng(0).standard_normal((3, 2_000_000))
 
