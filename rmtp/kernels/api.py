@@ -13,12 +13,15 @@ import numpy as np
 
 from ..arguments import executor as checked_executor
 from ..arguments import items
-from ..errors import AxisError, BadParameter, DivergentExpectation, NoInfiniteWidth, UnsupportedOperation
+from ..errors import AxisError, BadParameter, NoInfiniteWidth, UnsupportedOperation
 from ..networks.network import Traced, batch, trace
 from ..progress import progress
+from ..results import Estimate
+from . import rounding
 from .careful import listed
 from .entrywise import entrywise
 from .gia import GIAReport, check
+from .kernel import Kernel, raised, relative_error
 from .lines import fresh_sources
 from .places import Batch, Grid, products
 from .run import Ready, prepare, single_moments, single_outputs, tile
@@ -30,41 +33,6 @@ QUADRATURE = 1e-10
 _TILE_BYTES = 1 << 19
 _PRODUCT_BYTES = 1 << 28
 _BLOCK = 1024  # inputs along a side of what an executor gets at a time
-
-
-class Kernel(np.ndarray):
-    """A kernel matrix that carries its error and how it was found; otherwise an ndarray.
-
-    Attributes
-    ----------
-    error : float
-        Of the worst entry, relative to sqrt(K(x, x) K(x', x')): a bound for closed forms and quadrature, one standard error
-        where points were sampled. Kinked functions keep 1e-13 for nearly parallel and antipodal inputs where all functions
-        beneath are positively homogeneous; elsewhere their tangent kernels lose 1e-15 / angle, which the error says.
-    method : str
-
-    Examples
-    --------
-    >>> import numpy as np, rmtp
-    >>> n = rmtp.Dim("n")
-    >>> K = rmtp.nngp(lambda x: rmtp.readout(rmtp.relu(rmtp.networks.dense(x, n))), np.eye(2))
-    >>> K.method, K.error < 1e-12
-    ('closed form', True)
-    """
-
-    error: float
-    method: str
-
-    @classmethod
-    def of(cls, value: np.ndarray, error: float, method: str) -> Kernel:
-        """From its parts."""
-        out = np.asarray(value, dtype=float).view(cls)
-        out.error, out.method = float(error), method
-        return out
-
-    def __array_finalize__(self, parent: Any) -> None:
-        if parent is not None:
-            self.error, self.method = getattr(parent, "error", 0.0), getattr(parent, "method", "")
 
 
 # ---------------------------------------------------------------------------------------------
@@ -144,26 +112,40 @@ class KernelFunction:
         return np.asarray(variance if name == "nngp" else bias_metric(variance, self.parametrization), dtype=float)
 
     def _entrywise(self, first: np.ndarray, second: np.ndarray | None) -> dict[str, Kernel]:
-        found = entrywise(
-            self.traced, first, second, self.wanted, self.parametrization, self.naive, self.report.readout
-        )
+        found = self._estimates(first, second)
         out = {}
         for name, e in found.items():
-            value = np.asarray(e.value, dtype=float) + self.bias(name)[..., None, None]
-            relative = float(np.max(np.asarray(e.error, dtype=float) / np.maximum(np.abs(value), 1e-300)))
-            out[name] = Kernel.of(value, relative, e.method)
+            value = raised(np.array(e.value, dtype=float), self.bias(name)[..., None, None])
+            error = relative_error(value, np.asarray(e.error, dtype=float), self._scales(name, first, second))
+            out[name] = Kernel.of(value, error, e.method)
         return out
+
+    def _estimates(self, first: np.ndarray, second: np.ndarray | None) -> dict[str, Estimate]:
+        arguments = self.wanted, self.parametrization, self.naive, self.report.readout
+        return entrywise(self.traced, first, second, *arguments)
+
+    def _scales(self, name: str, first: np.ndarray, second: np.ndarray | None) -> Callable[[], list[np.ndarray]] | None:
+        """K(x, x) of both sides, asked for where entries are too small to be what errors are relative to."""
+        if second is None:
+            return None
+
+        def diagonals() -> list[np.ndarray]:
+            each = ([self._estimates(row[None], None)[name].value for row in side] for side in (first, second))
+            bias = self.bias(name)
+            return [np.stack([np.asarray(e, dtype=float)[..., 0, 0] + bias for e in side], axis=-1) for side in each]
+
+        return diagonals
 
     def _equal(self, x: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
         assert self.singles is not None and self.pairs is not None
         found, error = on_equal(self.pairs, self.singles, x)
-        return {name: _raised(v, self.bias(name)[..., None]) for name, v in found.items()}, error
+        return {name: raised(v, self.bias(name)[..., None]) for name, v in found.items()}, error
 
     def block(self, first: np.ndarray, second: np.ndarray | None) -> tuple[dict[str, np.ndarray], float]:
         """The kernels of two batches, tile by tile in this thread's pool of threads, and their error."""
         assert self.singles is not None and self.pairs is not None
         found, error = on_batches(self.pairs, self.singles, first, second)
-        return {name: _raised(v, self.bias(name)[..., None, None]) for name, v in found.items()}, error
+        return {name: raised(v, self.bias(name)[..., None, None]) for name, v in found.items()}, error
 
     def _blocks(
         self, first: np.ndarray, second: np.ndarray | None, executor: Executor | None, out: str | Path | None
@@ -217,20 +199,6 @@ class KernelFunction:
         """Data, and what the network makes of some of it: hyperparameters included."""
         probe, _ = self.block(first[:2], other[:2])
         return b"".join([first.tobytes(), other.tobytes(), *(probe[name].tobytes() for name in self.wanted)])
-
-
-def _raised(kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """kernel + bias, in its own memory where there is room: a second array of that size costs a third of the time."""
-    if not np.isfinite(np.sum(kernel)) and not np.all(np.isfinite(kernel)):
-        raise DivergentExpectation(
-            "a kernel is not finite: something is divided by zero, or grows beyond what numbers hold",
-            remedy="an epsilon in layer_norm for inputs of zeros, smaller variances",
-        )
-    if np.broadcast_shapes(kernel.shape, bias.shape) != kernel.shape:
-        return np.asarray(kernel + bias)
-    if np.any(bias):
-        kernel += bias
-    return kernel
 
 
 def remote_block(
@@ -326,11 +294,12 @@ def floor_of(pairs: Ready) -> float:
 def on_equal(pairs: Ready, singles: Ready, x: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
     """Outputs of each input with itself, where covariances equal variances exactly and not up to rounding; their error."""
     found, lost = single_outputs(singles, x)
+    cancelled = rounding.lost(singles, x)
     if lost:  # two positions of one input are nearly parallel
         alone, _ = single_moments(pairs, x)
         found, lost = listed(pairs, alone, alone)
     spread = {name: np.array(np.broadcast_to(v, (*v.shape[:-1], len(x)))) for name, v in found.items()}
-    return spread, max(lost, floor_of(pairs))
+    return spread, max(lost, cancelled, floor_of(pairs))
 
 
 def on_batches(
