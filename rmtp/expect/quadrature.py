@@ -154,9 +154,9 @@ def _difference(values: list[np.ndarray], finite: bool) -> np.ndarray:
     if len(values) < 3 or not finite or not np.all(np.isfinite(values[-3])):
         return last
     before = np.abs(values[-2] - values[-3])
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         ratio = np.where(before > 0, last / before, 1.0)
-    return np.where(ratio < 0.1, last * np.sqrt(ratio), last)
+        return np.where(ratio < 0.1, last * np.sqrt(ratio), last)
 
 
 def _scale(value: np.ndarray, size: np.ndarray) -> np.ndarray:

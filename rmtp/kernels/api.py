@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -193,12 +194,24 @@ class KernelFunction:
         assert executor is not None
         waiting = {executor.submit(remote_block, recipe, a, None if same[k] else b): k for k, a, b in parts}
         for future in as_completed(waiting):
-            yield waiting[future], future.result()
+            yield waiting[future], _result(future)
 
     def _fingerprint(self, first: np.ndarray, other: np.ndarray) -> bytes:
         """Data, and what the network makes of some of it: hyperparameters included."""
         probe, _ = self.block(first[:2], other[:2])
         return b"".join([first.tobytes(), other.tobytes(), *(probe[name].tobytes() for name in self.wanted)])
+
+
+def _result(future: Any) -> Any:
+    try:
+        return future.result()
+    except (pickle.PicklingError, AttributeError) as error:
+        if "pickle" not in str(error).lower():
+            raise
+        raise BadParameter(
+            f"this executor cannot be sent the network: {error}",
+            remedy="a network that is a function of a module, or threads",
+        ) from None
 
 
 def remote_block(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import reals
 from ..backprop import MatrixUse, ancestors
 from ..errors import BadParameter, UnsupportedOperation
 from ..handles import Node, Vector
@@ -161,7 +162,7 @@ def kernel_gradients(
     >>> float(K[0, 0]), round(float(dK[0, 0, 0]), 9)                               # w^2 / 2 and w
     (1.125, 1.5)
     """
-    values = [float(t) for t in theta]
+    values = list(map(float, reals(theta, "hyperparameters", "finite numbers that are not 0").ravel()))
     if not values or not np.all(np.isfinite(values)) or any(t == 0 for t in values):
         raise BadParameter(f"hyperparameters {theta!r}", remedy="finite numbers that are not 0")
     first = batch(X1, "X1")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..networks.evaluate import applied
+from ..sweeps import sweep_shape
 from .gaps import DOUBTFUL, PARALLEL
 from .pairs import expectation, has_closed_form, together
 from .places import Alone, Batch, Grid, Place, Values, given_lines, mixed, placed, weighted
@@ -56,6 +57,7 @@ class Ready:
 
 def prepare(plan: Plan) -> Ready:
     """The fast form of a plan, and what has to be kept."""
+    sweep_shape(plan.program)
     plan = simplified(plan)
     used = [refs(m.op) for m in plan.moments]
     kept = {r.moment for m, rs in zip(plan.moments, used, strict=True) if m.cross for r in rs if r.side != CROSS}
