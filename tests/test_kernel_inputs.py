@@ -88,7 +88,8 @@ REFUSED = {
     "masked": (BadParameter, lambda: ntk(one_layer(), np.ma.masked_array(X, X > 1))),
     "an integer beyond floats": (BadParameter, lambda: ntk(one_layer(), [[10**400, 1]])),
     "squares overflow": (BadParameter, lambda: ntk(one_layer(), 1e200 * X)),
-    "squares underflow": (BadParameter, lambda: ntk(one_layer(), 1e-200 * X)),
+    "determinants overflow": (BadParameter, lambda: ntk(one_layer(), 1e100 * X)),
+    "determinants underflow": (BadParameter, lambda: ntk(one_layer(), 1e-100 * X)),
     "variances beyond quadrature": (NotConverged, lambda: ntk(nets.mlp(n, 2, np.tanh), 1e6 * X)),
     "negative weight_std": (BadParameter, lambda: ntk(one_layer(relu, -1.0), X)),
     "negative bias_std": (BadParameter, lambda: ntk(one_layer(relu, 1.0, -1.0), X)),
@@ -236,8 +237,8 @@ LIMITS = {
     "negative zeros": (lambda: ntk(one_layer(), [[1.0, 0.0], [1.0, -0.0]]), 0.5 * np.ones((2, 2))),
     "nothing masked": (lambda: ntk(one_layer(), np.ma.masked_array([[1.0, 1.0]])), [[1.0]]),
     "sweep of a sweep": (lambda: ntk(one_layer(relu, np.ones((2, 2))), [[1.0, 1.0]]), np.ones((2, 2, 1, 1))),
-    "large but in range": (lambda: ntk(one_layer(), [[1e140, 1e140]]), [[1e280]]),
-    "small but in range": (lambda: ntk(one_layer(), [[1e-140, 1e-140]]), [[1e-280]]),
+    "large but in range": (lambda: ntk(one_layer(), 1e69 * X) / 1e138, ntk(one_layer(), X)),
+    "small but in range": (lambda: ntk(one_layer(), 1e-69 * X) * 1e138, ntk(one_layer(), X)),
 }
 
 

@@ -22,9 +22,9 @@ from . import rounding
 from .careful import listed
 from .entrywise import entrywise
 from .gia import GIAReport, check
-from .kernel import Kernel, raised, relative_error
+from .kernel import Kernel, finite, raised, relative_error
 from .lines import fresh_sources
-from .places import Batch, Grid, products
+from .places import Batch, Grid, equal_rows, products
 from .run import Ready, prepare, single_moments, single_outputs, tile
 from .store import Files, Memory
 from .tangent import bias_metric, check_parametrization, kernel_plan, trained_uses
@@ -312,6 +312,7 @@ def on_equal(pairs: Ready, singles: Ready, x: np.ndarray) -> tuple[dict[str, np.
         alone, _ = single_moments(pairs, x)
         found, lost = listed(pairs, alone, alone)
     spread = {name: np.array(np.broadcast_to(v, (*v.shape[:-1], len(x)))) for name, v in found.items()}
+    finite(*spread.values())
     return spread, max(lost, cancelled, floor_of(pairs))
 
 
@@ -321,30 +322,32 @@ def on_batches(
     """Outputs for all pairs of two batches, or of one with itself; their error."""
     left, lost = single_moments(pairs, first)
     right, error = (left, 0.0) if second is None else single_moments(pairs, second)
-    error = max(error, lost)
-    store = Memory()
-    for (i, j), parts, lost in _tiles(pairs, left, right, second is None):
-        error = max(error, lost)
-        for name, found in parts.items():
-            value = _mirrored(found) if second is None and i == j else found
-            shape = (*value.shape[:-2], len(left.x), len(right.x))
-            rows, cols = slice(i, i + value.shape[-2]), slice(j, j + value.shape[-1])
-            store.put(0, name, shape, rows, cols, value)
-            if second is None and i != j:
-                store.put(0, name, shape, cols, rows, np.swapaxes(value, -1, -2))
-    same, lost = on_equal(pairs, singles, first)
-    for name, kernel in store.arrays.items():
-        put_same(pairs, kernel, same[name], first, second)
-    return store.arrays, max(error, lost)
+    kernels, missed = _tiles(pairs, left, right, second is None)
+    same, unequal = on_equal(pairs, singles, first)
+    put_same(pairs, kernels, same, first, second)
+    return kernels, max(error, lost, missed, unequal)
 
 
-def put_same(pairs: Ready, kernel: np.ndarray, same: np.ndarray, first: np.ndarray, second: np.ndarray | None) -> None:
-    """The values of inputs with themselves, where they belong: at equal inputs, or, with masks, on the diagonal."""
-    if not _is_fresh(pairs):
-        _put_equal(kernel, same, first, first if second is None else second)
-    elif second is None:
-        index = np.arange(len(first))
-        kernel[..., index, index] = same
+def put_same(
+    pairs: Ready,
+    kernels: dict[str, np.ndarray],
+    same: dict[str, np.ndarray],
+    first: np.ndarray,
+    second: np.ndarray | None,
+) -> None:
+    """The values of inputs with themselves, where they belong: at equal inputs, or, with masks, on the diagonal.
+
+    An angle of 0 has an error of 1e-8 when read off a cosine.
+    """
+    index = np.arange(len(first))
+    if second is None:
+        for name, kernel in kernels.items():
+            kernel[..., index, index] = same[name]
+    if _is_fresh(pairs):
+        return
+    i, j = equal_rows(first, first if second is None else second)
+    for name, kernel in kernels.items():
+        kernel[..., i, j] = same[name][..., i]
 
 
 def _is_fresh(pairs: Ready) -> bool:
@@ -357,39 +360,40 @@ def _mirrored(tile: np.ndarray) -> np.ndarray:
     return np.where(np.tri(tile.shape[-1], dtype=bool), np.swapaxes(tile, -1, -2), tile)
 
 
-def _put_equal(kernel: np.ndarray, same: np.ndarray, first: np.ndarray, second: np.ndarray) -> None:
-    """The diagonal's values wherever two inputs are equal: an angle of 0 has an error of 1e-8 when read off a cosine."""
-    where: dict[bytes, list[int]] = {}
-    for i, x in enumerate(first):
-        where.setdefault((x + 0.0).tobytes(), []).append(i)
-    for j, x in enumerate(second):
-        for i in where.get((x + 0.0).tobytes(), ()):
-            kernel[..., i, j] = same[..., i]
+def _tiles(ready: Ready, left: Batch, right: Batch, symmetric: bool) -> tuple[dict[str, np.ndarray], float]:
+    """Kernels by tiles that fit the cache, in threads, the upper triangle of a symmetric one; what kinks make of the error.
 
-
-def _tiles(
-    ready: Ready, left: Batch, right: Batch, symmetric: bool
-) -> Iterator[tuple[tuple[int, int], dict[str, np.ndarray], float]]:
-    """Tiles that fit the cache, the upper triangle of a symmetric kernel, in threads; what kinks make of the error."""
+    Threads write their tiles themselves: nothing of N^2 is left for the one that waits for them.
+    """
     n1, n2 = len(left.x), len(right.x)
     entries = max((m.size for m in ready.plan.moments if m.cross), default=1)
     side = int(np.clip((_TILE_BYTES // (8 * entries)) ** 0.5, 8, 512))
     starts = [(i, j) for i in range(0, n1, side) for j in range(0, n2, side) if not symmetric or j + side > i]
     lefts = {i: left.part(slice(i, i + side)) for i in range(0, n1, side)}
     rights = lefts if symmetric else {j: right.part(slice(j, j + side)) for j in range(0, n2, side)}
-
     whole = products(ready.plan, left, right, _PRODUCT_BYTES) if len(starts) > 1 else {}
+    kernels: dict[str, np.ndarray] = {}
 
-    def work(at: tuple[int, int]) -> tuple[tuple[int, int], dict[str, np.ndarray], float]:
+    def work(at: tuple[int, int]) -> float:
         i, j = at
         parts = {key: value[:, i : i + side, j : j + side] for key, value in whole.items()}
-        return (at, *_careful_tile(ready, Grid(lefts[i], rights[j], parts), symmetric and i == j))
+        found, lost = _careful_tile(ready, Grid(lefts[i], rights[j], parts), symmetric and i == j)
+        rows, cols = slice(i, i + side), slice(j, j + side)
+        for name, whole_or_half in found.items():
+            finite(whole_or_half)
+            value = _mirrored(whole_or_half) if symmetric and i == j else whole_or_half
+            if at == starts[0]:
+                kernels[name] = np.empty((*value.shape[:-2], n1, n2))
+            kernels[name][..., rows, cols] = value
+            if symmetric and i != j:
+                kernels[name][..., cols, rows] = np.swapaxes(value, -1, -2)
+        return lost
 
-    if len(starts) == 1:
-        yield work(starts[0])
-        return
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        yield from progress(pool.map(work, starts), "kernel", len(starts))
+    error = work(starts[0])
+    if len(starts) > 1:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            error = max(error, *progress(pool.map(work, starts[1:]), "kernel", len(starts) - 1))
+    return kernels, error
 
 
 def _careful_tile(ready: Ready, place: Grid, mirrored: bool) -> tuple[dict[str, np.ndarray], float]:
@@ -399,9 +403,9 @@ def _careful_tile(ready: Ready, place: Grid, mirrored: bool) -> tuple[dict[str, 
     if doubtful is None:
         return found, 0.0
     i, j = np.nonzero(np.triu(doubtful, 1) if mirrored else doubtful)
-    rows, cols = (np.array([(row + 0.0).tobytes() for row in side.x], dtype=object) for side in (left, right))
-    differ = rows[i] != cols[j]  # equal ones get the diagonal's values
-    if not _is_fresh(ready):
+    if len(i) and not _is_fresh(ready):  # equal ones get the diagonal's values
+        rows, cols = (np.array([(row + 0.0).tobytes() for row in side.x], dtype=object) for side in (left, right))
+        differ = rows[i] != cols[j]
         i, j = i[differ], j[differ]
     if not len(i):
         return found, 0.0

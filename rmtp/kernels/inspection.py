@@ -199,7 +199,7 @@ def _by_duals(made: KernelFunction, name: str, first: np.ndarray, second: np.nda
     if lost:
         swept, _ = on_equal(made.pairs, made.singles, first)
         diagonal = _differences(np.broadcast_to(swept[name], (len(STENCIL), len(first))), 0, step)
-    put_same(made.pairs, out, diagonal, first, second)
+    put_same(made.pairs, {name: out}, {name: diagonal}, first, second)
     bias = np.asarray(made.bias(name))
     return out + (np.tensordot(WEIGHTS, bias, axes=1) / step if bias.ndim else 0.0)
 

@@ -146,10 +146,14 @@ def nearly(functions: Sequence[Any], second: dict[tuple[int, int], np.ndarray]) 
     cov = second.get((0, 1))
     if cov is None or not _kinked(functions):
         return None
+    least = (1 - _NEARLY) * float(np.sqrt(np.min(second[0, 0])) * np.sqrt(np.min(second[1, 1])))
+    jump = any(jumps([[f], [f]]) for side in functions for f in side)
+    if np.min(cov) > -least and (not jump or np.max(cov) < least):
+        return None
     edge = edge_of(second)
     edge *= 1 - _NEARLY
     near = np.less_equal(cov, -edge)
-    if any(jumps([[f], [f]]) for side in functions for f in side):
+    if jump:
         near |= cov >= edge
     return near & (edge > 0) if near.any() else None
 

@@ -18,7 +18,7 @@ from ..handles import Scalar, Vector
 from ..instructions import Input
 from .layers import Output
 
-_LARGEST = 1e145  # the variance of the output is a square, times a few
+_LARGEST = 1e70  # determinants of covariances are fourth powers
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ def batch(x: Any, what: str = "X") -> np.ndarray:
     Raises
     ------
     BadParameter
-        If there is no batch axis, a number is not finite, or the squares of an input overflow or underflow.
+        If there is no batch axis, a number is not finite, or fourth powers of an input overflow or underflow.
     """
     try:
         given = np.asarray(x)
@@ -132,7 +132,7 @@ def batch(x: Any, what: str = "X") -> np.ndarray:
     bad = np.flatnonzero((largest > _LARGEST) | ((largest > 0) & (largest < 1 / _LARGEST)))
     if len(bad):
         raise BadParameter(
-            f"{what}[{bad[0]}] is of size {largest[bad[0]]:.3g}, whose square is beyond the range of floats",
+            f"{what}[{bad[0]}] is of size {largest[bad[0]]:.3g}, whose fourth power is beyond the range of floats",
             remedy="scaled inputs, or zeros",
         )
     return array
