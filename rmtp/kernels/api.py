@@ -19,19 +19,20 @@ from ..networks.network import Traced, batch, trace
 from ..progress import progress
 from ..results import Estimate
 from . import rounding
-from .careful import listed
+from .careful import careful_list, careful_tile, is_fresh, listed
 from .entrywise import entrywise
 from .gia import GIAReport, check
 from .kernel import Kernel, finite, raised, relative_error
-from .lines import fresh_sources
 from .places import Batch, Grid, equal_rows, products
-from .run import Ready, prepare, single_moments, single_outputs, tile
+from .run import Ready, prepare, single_moments, single_outputs
 from .store import Files, Memory
 from .tangent import bias_metric, check_parametrization, kernel_plan, trained_uses
 
 RELATIVE = 1e-13  # of closed forms, propagated
 QUADRATURE = 1e-10
 _TILE_BYTES = 1 << 19
+_MANY = 1 << 12  # pairs of positions of two inputs
+_LIST = 1 << 20  # the same, of several pairs of inputs at a time
 _PRODUCT_BYTES = 1 << 28
 _BLOCK = 1024  # inputs along a side of what an executor gets at a time
 
@@ -343,16 +344,11 @@ def put_same(
     if second is None:
         for name, kernel in kernels.items():
             kernel[..., index, index] = same[name]
-    if _is_fresh(pairs):
+    if is_fresh(pairs):
         return
     i, j = equal_rows(first, first if second is None else second)
     for name, kernel in kernels.items():
         kernel[..., i, j] = same[name][..., i]
-
-
-def _is_fresh(pairs: Ready) -> bool:
-    """Whether something is drawn anew for every input: then equal inputs in other places are other inputs."""
-    return bool(fresh_sources(pairs.plan.program.lines))
 
 
 def _mirrored(tile: np.ndarray) -> np.ndarray:
@@ -367,6 +363,8 @@ def _tiles(ready: Ready, left: Batch, right: Batch, symmetric: bool) -> tuple[di
     """
     n1, n2 = len(left.x), len(right.x)
     entries = max((m.size for m in ready.plan.moments if m.cross), default=1)
+    if entries >= _MANY:
+        return _lists(ready, left, right, symmetric, entries)
     side = int(np.clip((_TILE_BYTES // (8 * entries)) ** 0.5, 8, 512))
     starts = [(i, j) for i in range(0, n1, side) for j in range(0, n2, side) if not symmetric or j + side > i]
     lefts = {i: left.part(slice(i, i + side)) for i in range(0, n1, side)}
@@ -377,7 +375,7 @@ def _tiles(ready: Ready, left: Batch, right: Batch, symmetric: bool) -> tuple[di
     def work(at: tuple[int, int]) -> float:
         i, j = at
         parts = {key: value[:, i : i + side, j : j + side] for key, value in whole.items()}
-        found, lost = _careful_tile(ready, Grid(lefts[i], rights[j], parts), symmetric and i == j)
+        found, lost = careful_tile(ready, Grid(lefts[i], rights[j], parts), symmetric and i == j)
         rows, cols = slice(i, i + side), slice(j, j + side)
         for name, whole_or_half in found.items():
             finite(whole_or_half)
@@ -396,25 +394,33 @@ def _tiles(ready: Ready, left: Batch, right: Batch, symmetric: bool) -> tuple[di
     return kernels, error
 
 
-def _careful_tile(ready: Ready, place: Grid, mirrored: bool) -> tuple[dict[str, np.ndarray], float]:
-    """A tile, its doubtful pairs done again one by one; of a mirrored tile the upper triangle is enough."""
-    found, doubtful = tile(ready, place)
-    left, right = place.left, place.right
-    if doubtful is None:
-        return found, 0.0
-    i, j = np.nonzero(np.triu(doubtful, 1) if mirrored else doubtful)
-    if len(i) and not _is_fresh(ready):  # equal ones get the diagonal's values
-        rows, cols = (np.array([(row + 0.0).tobytes() for row in side.x], dtype=object) for side in (left, right))
-        differ = rows[i] != cols[j]
-        i, j = i[differ], j[differ]
-    if not len(i):
-        return found, 0.0
-    again, error = listed(ready, left.part(i), right.part(j))
-    out = {}
-    for name, value in found.items():
-        out[name] = np.array(np.broadcast_to(value, (*value.shape[:-2], len(left.x), len(right.x))))
-        out[name][..., i, j] = again[name]
-    return out, error
+def _lists(
+    ready: Ready, left: Batch, right: Batch, symmetric: bool, entries: int
+) -> tuple[dict[str, np.ndarray], float]:
+    """The same for pairs of positions so many that a few pairs of inputs fill the cache: each pair once."""
+    n1, n2 = len(left.x), len(right.x)
+    rows, cols = np.triu_indices(n1) if symmetric else (a.ravel() for a in np.indices((n1, n2)))
+
+    threads = os.cpu_count() or 1
+    rounds = -(-len(rows) * entries // (_LIST * threads))
+    step = -(-len(rows) // (rounds * threads))
+
+    def work(start: int) -> tuple[dict[str, np.ndarray], float]:
+        part = slice(start, start + step)
+        return careful_list(ready, left.part(rows[part]), right.part(cols[part]))
+
+    starts = range(0, len(rows), step)
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(progress(pool.map(work, starts), "kernel", len(starts)))
+    kernels = {}
+    for name in parts[0][0]:
+        value = np.concatenate([found[name] for found, _ in parts], axis=-1)
+        finite(value)
+        kernels[name] = np.empty((*value.shape[:-1], n1, n2))
+        kernels[name][..., rows, cols] = value
+        if symmetric:
+            kernels[name][..., cols, rows] = value
+    return kernels, max(lost for _, lost in parts)
 
 
 # ---------------------------------------------------------------------------------------------

@@ -201,6 +201,11 @@ class Listed:
 
     def gram(self, op: Gram) -> np.ndarray:
         """Inner products of channels, without their variance."""
+        (k, m), (i, j) = op.lines, op.positions
+        a, b = self.left.channels(k), self.right.channels(m)
+        if len(i) > max(a.shape[2], b.shape[2]):  # most pairs of positions: one product of everything
+            whole = np.ascontiguousarray(a.transpose(0, 2, 1)) @ np.ascontiguousarray(b)
+            return np.ascontiguousarray(whole.transpose(1, 2, 0))[i, j][..., None]
         a, b = self.vectors(op)
         return np.sum(a * b, axis=-1)[..., None]
 

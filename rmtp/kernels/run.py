@@ -15,7 +15,7 @@ from ..networks.evaluate import applied
 from ..sweeps import sweep_shape
 from .gaps import DOUBTFUL, PARALLEL
 from .pairs import expectation, has_closed_form, together
-from .places import Alone, Batch, Grid, Place, Values, given_lines, mixed, placed, weighted
+from .places import Alone, Batch, Grid, Listed, Place, Values, given_lines, mixed, placed, weighted
 from .plan import CROSS, LEFT, RIGHT, Algebra, Constant, Expectation, Function, Given, Gram, Moment, Plan, Ref, Term
 from .simplify import Mixed, Mixture, refs, simplified
 
@@ -209,8 +209,11 @@ def _beneath(plan: Plan, roots: frozenset[int]) -> set[int]:
     return needed
 
 
-def tile(ready: Ready, place: Grid) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """The outputs for all pairs of two batches, axes (sweep, N1, N2) of each, and the pairs that need more care."""
+def tile(ready: Ready, place: Grid | Listed) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """The outputs for all pairs of two batches, or a list of pairs, and the pairs that need more care.
+
+    Axes (sweep, N1, N2), or (sweep, P, 1).
+    """
     left, right = place.left, place.right
     values: Values = {}
     doubtful: np.ndarray | None = None
@@ -233,11 +236,11 @@ def tile(ready: Ready, place: Grid) -> tuple[dict[str, np.ndarray], np.ndarray |
                     values.pop(r.moment, None)
     outputs = {name: place.fetch(ref, values)[..., 0, :, :] for name, ref in ready.plan.outputs}
     if doubtful is not None:
-        doubtful = np.broadcast_to(doubtful, (len(left.x), len(right.x)))
+        doubtful = np.broadcast_to(doubtful, (len(left.x), len(right.x) if isinstance(place, Grid) else 1))
     return outputs, doubtful
 
 
-def _expectations(ready: Ready, k: int, values: Values, place: Grid) -> tuple[Values, np.ndarray | None]:
+def _expectations(ready: Ready, k: int, values: Values, place: Grid | Listed) -> tuple[Values, np.ndarray | None]:
     """Expectations at the same covariances, and where they are nearly singular."""
     members = ready.twins.get(k, (k,))
     ops = [op for m in members if isinstance(op := ready.plan.moments[m].op, Expectation)]
