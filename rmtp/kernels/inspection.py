@@ -151,7 +151,7 @@ def kernel_gradients(
 
     Notes
     -----
-    Not tile by tile: about a dozen arrays (N1, N2) are alive at a time.
+    Tile by tile, in threads; where the kernel itself is differenced, five of it are alive at a time.
 
     Examples
     --------

@@ -11,38 +11,19 @@ from typing import Any
 import numpy as np
 
 from ..instructions import Arithmetic
-from .fusion import Formula
 from .pairs import has_closed_form
 from .places import Alone, Batch, Values, given_lines, mixed, placed, weighted
-from .plan import Expectation, Function, Moment, Plan, Ref
-from .run import EPS, START, Ready, centred, evaluate
+from .plan import Expectation, Function, Moment, Ref
+from .run import EPS, START, Ready, centred, evaluate, sums_of
 from .simplify import Mixed
 
 _QUADRATURE = 1e-12  # what series and panels settle to
 _GROWTH = 4.0  # a function like u^2 makes four of a relative error of the variance
 
 
-def cancels(plan: Plan) -> bool:
-    """Whether something of a plan is subtracted, so that an error may outgrow those it is made of."""
-    return any(_subtracts(m.op) for m in plan.moments)
-
-
-def _subtracts(op: Any) -> bool:
-    match op:
-        case Mixed(mixtures=mixtures, terms=terms):
-            return any(np.any(m.matrix.data < 0) for m in mixtures) or any(
-                np.any(np.asarray(weighted(t.weight, 0)) < 0) for t in terms
-            )
-        case Function(fn=Arithmetic(name="add" | "subtract")):
-            return True
-        case Expectation(functions=functions, means=means):
-            return any(m is not None for m in means) or any(_formulas(side) for side in functions)
-    return False
-
-
 def lost(singles: Ready, x: np.ndarray) -> float:
     """The relative error of the outputs of single inputs; 0 where nothing is subtracted."""
-    if not cancels(singles.plan):
+    if not singles.subtracts:
         return 0.0
     batch = Batch(singles.plan, x, given_lines(singles.plan, x), {})
     place, values, errors = Alone(batch), batch.values, Values()
@@ -115,15 +96,10 @@ def _base(op: Expectation, values: Values, place: Alone) -> float:
     base = START if has_closed_form(op.functions, op.means) else _QUADRATURE
     refs = dict(op.covariances)
     for k, side in enumerate(op.functions):
-        for formula in _formulas(side):
+        for formula in sums_of(side):
             std = np.sqrt(np.max(place.fetch(refs[k, k], values), initial=0.0, axis=-1)).ravel()
             low = np.sqrt(np.min(place.fetch(refs[k, k], values), initial=np.inf, axis=-1)).ravel()
             x = np.concatenate([-std, std, -low, low])
             value, size = np.abs(formula(x)), formula.size(x)
             base += EPS * float(np.max(_relative(size, value), initial=0.0))
     return base
-
-
-def _formulas(side: Any) -> list[Formula]:
-    """Compositions with a sum or a difference in them."""
-    return [f for fn, _ in side for f in fn.params if isinstance(f, Formula) and f.adds]

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ..instructions import Arithmetic
 from ..networks.evaluate import applied
 from ..sweeps import sweep_shape
+from .fusion import Formula
 from .gaps import DOUBTFUL, PARALLEL
 from .pairs import expectation, has_closed_form, together
 from .places import Alone, Batch, Grid, Listed, Place, Values, given_lines, mixed, placed, weighted
@@ -39,6 +41,8 @@ class Ready:
         Expectation -> all those at the same covariances, computed together with it.
     gapped : frozenset
         Moments of pairs whose gaps some kink needs.
+    subtracts : bool
+        Whether differences may lose digits (`rounding`).
     """
 
     plan: Plan
@@ -46,6 +50,7 @@ class Ready:
     last: tuple[int, ...]
     twins: dict[int, tuple[int, ...]]
     gapped: frozenset[int]
+    subtracts: bool
 
     @property
     def quadrature(self) -> bool:
@@ -68,7 +73,7 @@ def prepare(plan: Plan) -> Ready:
             last[r.moment] = max(last[r.moment], k)
     for _, r in plan.outputs:
         last[r.moment] = len(plan.moments)
-    return Ready(plan, frozenset(kept), tuple(last), _twins(plan), _gapped(plan))
+    return Ready(plan, frozenset(kept), tuple(last), _twins(plan), _gapped(plan), _cancels(plan))
 
 
 def _twins(plan: Plan) -> dict[int, tuple[int, ...]]:
@@ -101,6 +106,29 @@ def _gapped(plan: Plan) -> frozenset[int]:
             found.add(k)
             stack += [r.moment for r in refs(plan.moments[k].op) if r.side == CROSS]
     return frozenset(found)
+
+
+def _cancels(plan: Plan) -> bool:
+    """Whether something of a plan is subtracted, so that an error may outgrow those it is made of."""
+    return any(_subtracts(m.op) for m in plan.moments)
+
+
+def _subtracts(op: Any) -> bool:
+    match op:
+        case Mixed(mixtures=mixtures, terms=terms):
+            return any(np.any(m.matrix.data < 0) for m in mixtures) or any(
+                np.any(np.asarray(weighted(t.weight, 0)) < 0) for t in terms
+            )
+        case Function(fn=Arithmetic(name="add" | "subtract")):
+            return True
+        case Expectation(functions=functions, means=means):
+            return any(m is not None for m in means) or any(sums_of(side) for side in functions)
+    return False
+
+
+def sums_of(side: Any) -> list[Formula]:
+    """Compositions with a sum or a difference in them."""
+    return [f for fn, _ in side for f in fn.params if isinstance(f, Formula) and f.adds]
 
 
 # ---------------------------------------------------------------------------------------------
