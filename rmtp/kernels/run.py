@@ -43,6 +43,8 @@ class Ready:
         Moments of pairs whose gaps some kink needs.
     subtracts : bool
         Whether differences may lose digits (`rounding`).
+    quadrature : bool
+        Whether some expectation has no closed form.
     """
 
     plan: Plan
@@ -51,13 +53,7 @@ class Ready:
     twins: dict[int, tuple[int, ...]]
     gapped: frozenset[int]
     subtracts: bool
-
-    @property
-    def quadrature(self) -> bool:
-        """Whether some expectation has no closed form."""
-        return any(
-            isinstance(m.op, Expectation) and not has_closed_form(m.op.functions, m.op.means) for m in self.plan.moments
-        )
+    quadrature: bool
 
 
 def prepare(plan: Plan) -> Ready:
@@ -73,7 +69,9 @@ def prepare(plan: Plan) -> Ready:
             last[r.moment] = max(last[r.moment], k)
     for _, r in plan.outputs:
         last[r.moment] = len(plan.moments)
-    return Ready(plan, frozenset(kept), tuple(last), _twins(plan), _gapped(plan), _cancels(plan))
+    open_ = (m.op for m in plan.moments if isinstance(m.op, Expectation))
+    quadrature = any(not has_closed_form(op.functions, op.means) for op in open_)
+    return Ready(plan, frozenset(kept), tuple(last), _twins(plan), _gapped(plan), _cancels(plan), quadrature)
 
 
 def _twins(plan: Plan) -> dict[int, tuple[int, ...]]:
