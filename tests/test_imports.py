@@ -90,6 +90,7 @@ ORDER = [
         "kernels.duals",
         "kernels.tangent",
         "kernels.gia",
+        "kernels.rotation",
         "kernels.entrywise",
         "kernels.store",
         "kernels.kernel",

@@ -13,6 +13,7 @@ from scipy.special import expit
 
 import rmtp
 from rmtp import networks as nets
+from rmtp.kernels.rotation import turned
 
 n = rmtp.Dim("n")
 dense, readout, relu = nets.dense, rmtp.readout, rmtp.relu
@@ -328,12 +329,12 @@ def placed_recursion():
 
 
 def two_rows(x):
-    h = nets.batch_norm(dense(x, n, 1.3), 0.1)
+    h = nets.batch_norm(dense(x, n, 1.3), 1.0)
     return readout(np.tanh(2 * h)[:, 0])
 
 
 def two_rows_recursion():
-    pair = of_two_rows(lambda y: np.tanh(2 * y), lambda y: 2 * sech2(2 * y), 0.1)
+    pair = of_two_rows(lambda y: np.tanh(2 * y), lambda y: 2 * sech2(2 * y), 1.0)
     return given(S[:, :2]).dense(1.3).linear(np.array([[0.5, -0.5]])).apply(pair).answer()
 
 
@@ -361,6 +362,7 @@ COMPOSITIONS = {
     "h - tanh(h), three times": (cubic, X, cubic_recursion),
     "embedding, pool": (pooled, S, pooled_recursion),
     "positions of their own, valid conv": (placed, S, placed_recursion),
+    "batch norm of two rows before tanh": (two_rows, S[:, :2], two_rows_recursion),
 }
 
 
@@ -374,13 +376,26 @@ def test_a_composition_against_its_recursion(name):
         assert np.max(np.abs(kernel - right) / np.outer(root, root)) <= max(kernel.error, 1e-9)
 
 
-def test_two_rows_normalised_before_a_smooth_function():
-    """Sampled, since the engine integrates over all columns of the input weights; within three standard errors."""
-    x = S[:, :2]
-    (right, _), K = two_rows_recursion(), rmtp.nngp(two_rows, x)
-    root = np.sqrt(np.diag(right))
-    assert K.error < 0.01
-    assert np.max(np.abs(K - right) / np.outer(root, root)) <= 3 * K.error
+@pytest.mark.parametrize("rows", [2, 3, 4])
+def test_batches_in_coordinates_that_begin_with_differences(rows):
+    """Inner products stay; the rows of the first batch are equal from column rows - 1 on, exactly."""
+    x, y = np.random.default_rng(rows).standard_normal((2, rows, 6))
+    a, b = turned(x, y)
+    for p, q in ((a, a), (a, b), (b, b)):
+        np.testing.assert_allclose(p @ q.T, {id(a): x, id(b): y}[id(p)] @ {id(a): x, id(b): y}[id(q)].T, atol=1e-13)
+    assert np.all(a[:, rows - 1 :] == a[0, rows - 1 :])
+    assert np.all(b[:, 2 * rows - 2 :] == b[0, 2 * rows - 2 :])
+
+
+def test_a_batch_of_four_before_a_smooth_function():
+    """Three dimensions and polynomials beside them: points, within their errors and those of finite networks.
+
+    False alarms: 1e-3.
+    """
+    found = nets.verify_kernels(two_rows, S[:1], widths=(64, 128, 256), trials=100)
+    K, theta = (kernel(two_rows, S[:1]) for kernel in (rmtp.nngp, rmtp.ntk))
+    assert max(K.error, theta.error) < 0.01
+    assert found.passed()
 
 
 def test_two_directions():

@@ -104,6 +104,7 @@ def _settled(problem: Numeric, rtol: float, budget: int) -> tuple[np.ndarray, np
     values: list[np.ndarray] = []
     sizes: list[np.ndarray] = []
     tail, reach, finite = np.zeros(problem.batch), 0.0, False
+    doubtful = _meets_singularity(problem)
     for index in range({1: 0, 2: 0, 3: -2}.get(dims, -3), _FINEST):
         at = level(index)
         if sizes and finite and np.all(tail <= _NO_TAIL * sizes[-1]):
@@ -112,7 +113,7 @@ def _settled(problem: Numeric, rtol: float, budget: int) -> tuple[np.ndarray, np
             value, size, tail, resolved, finite = _evaluate(problem, at, budget)
         except _TooLarge:
             break
-        if index > _DEEPEST and any(singular(fn) for fn, _ in problem.integrand.calls.values()):
+        if index > _DEEPEST and doubtful:
             break
         values.append(value)
         sizes.append(size)
@@ -126,7 +127,8 @@ def _settled(problem: Numeric, rtol: float, budget: int) -> tuple[np.ndarray, np
             steady = np.all(np.abs(size - sizes[-2]) <= _SIZE_AGREES * size)
             if steady and np.all(error <= rtol * _scale(value, size)):
                 return value, error, at
-    _check_divergence(sizes)
+    if doubtful or dims < 3 or not all(np.all(np.isfinite(size)) for size in sizes):
+        _check_divergence(sizes)  # a budget leaves coarse levels in three dimensions: growth may be resolution
     if len(values) >= 2:
         error = _difference(values, finite) + 10 * tail
         _check_tail(tail, sizes[-1])
@@ -499,6 +501,44 @@ def _touching(scan: np.ndarray, f: np.ndarray, value: Callable[[np.ndarray], np.
     middle, depth = np.where(at_centre <= depth, centre, middle), np.minimum(at_centre, depth)
     touching = np.take_along_axis(low, rank, axis=2) & (depth <= 1e-10 * height)
     return [*edges, np.where(touching, middle, 0.0)] if np.any(touching) else edges
+
+
+def _meets_singularity(problem: Numeric) -> bool:
+    """Whether a function may be evaluated where it is singular; not ``sqrt(u**2 + 0.1)``, nor 1 over it."""
+    clear: set[int] = set()  # nodes above a positive number
+    for node, (fn, args) in problem.integrand.calls.items():
+        above = len(args) == 1 and _above(args[0], clear)
+        if above and fn.name in ("sqrt", "sqrt'", "reciprocal", "reciprocal'"):
+            if fn.name == "sqrt":
+                clear.add(node)
+        elif singular(fn):
+            return True
+    return False
+
+
+def _above(arg: Argument, clear: set[int]) -> bool:
+    """Whether an argument stays above a positive number: a constant and squares, or a node that does."""
+    if arg.var is not None or not np.all(np.asarray(arg.const) >= 0):
+        return False
+    nodes = sorted({node for _, mono in arg.rest for node, _ in mono if node not in clear})
+    shape = np.broadcast_shapes(*(np.shape(w) for w, _ in arg.rest))
+    squares = np.zeros((*shape, len(nodes), len(nodes)))
+    lifted = bool(np.all(np.asarray(arg.const) > 0))
+    for w, mono in arg.rest:
+        free = [node for node, power in mono for _ in range(power) if node not in clear]
+        weight = np.asarray(w, dtype=float)
+        if len(free) == 2:
+            i, j = (nodes.index(node) for node in free)
+            squares[..., i, j] += 0.5 * weight
+            squares[..., j, i] += 0.5 * weight
+        elif free or not np.all(weight > 0):
+            return False
+        else:
+            lifted = True
+    if not lifted:
+        return False
+    least = np.linalg.eigvalsh(squares)[..., 0] if nodes else np.zeros(())
+    return bool(np.all(least >= -1e-13 * np.max(np.abs(squares), initial=0.0)))
 
 
 def singular(fn: Nonlinearity) -> bool:
