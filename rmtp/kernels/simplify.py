@@ -49,7 +49,7 @@ def simplified(plan: Plan) -> Plan:
         if isinstance(op, Algebra):
             mixtures, terms = _split(op, moment, moments)
             mixtures = _composed(mixtures, linear)
-            terms = [_aliased_term(t, linear) for t in terms]
+            terms = [_aliased_term(t, linear) for t in terms if all(linear.get(r.moment) != {} for r in t.factors)]
             if not terms:
                 linear[k] = mixtures
             for sum_ in _shared(terms, linear, moments, CROSS if moment.cross else 0):
