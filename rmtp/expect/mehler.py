@@ -28,6 +28,7 @@ _MAX_NODES = 1 << 12
 _PANEL_NODES = (128, 192)  # a Hermite function of degree 256 has 256 zeros on all panels together
 _BLOCK = 1 << 14  # entries that stay in the cache while terms are added
 _ONE_THREAD = 1 << 18  # multiplications, of OpenBLAS
+_MOST_BLOCKS = 256
 _CHUNK = 1 << 22  # function values at a time
 
 
@@ -152,11 +153,16 @@ def _trapezoid(
 
 
 def _product(a: Array, b: Array) -> Array:
-    """a @ b by parts for which BLAS wakes no threads: waiting for them takes longer than products of this size."""
-    step = _ONE_THREAD // a.size
-    if not 4 <= step < b.shape[1]:
+    """a @ b by blocks for which BLAS wakes no threads: waiting for them takes longer than products of this size."""
+    cols = min(b.shape[1], 32)
+    rows = max(1, _ONE_THREAD // (a.shape[1] * max(cols, 1)))
+    cuts = [(i, j) for i in range(0, len(a), rows) for j in range(0, b.shape[1], cols)]
+    if not 1 < len(cuts) <= _MOST_BLOCKS:
         return a @ b
-    return np.concatenate([a @ b[:, k : k + step] for k in range(0, b.shape[1], step)], axis=1)
+    out = np.empty((len(a), b.shape[1]))
+    for i, j in cuts:
+        out[i : i + rows, j : j + cols] = a[i : i + rows] @ b[:, j : j + cols]
+    return out
 
 
 def _by_panels(
