@@ -98,7 +98,6 @@ ORDER = [
         "kernels.duals",
         "kernels.tangent",
         "kernels.gia",
-        "kernels.rotation",
         "kernels.entrywise",
         "kernels.store",
         "kernels.kernel",

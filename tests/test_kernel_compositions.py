@@ -13,7 +13,6 @@ from scipy.special import expit
 
 import rmtp
 from rmtp import networks as nets
-from rmtp.kernels.rotation import turned
 
 n = rmtp.Dim("n")
 dense, readout, relu = nets.dense, rmtp.readout, rmtp.relu
@@ -362,7 +361,6 @@ COMPOSITIONS = {
     "h - tanh(h), three times": (cubic, X, cubic_recursion),
     "embedding, pool": (pooled, S, pooled_recursion),
     "positions of their own, valid conv": (placed, S, placed_recursion),
-    "batch norm of two rows before tanh": (two_rows, S[:, :2], two_rows_recursion),
 }
 
 
@@ -376,17 +374,14 @@ def test_a_composition_against_its_recursion(name):
         assert np.max(np.abs(kernel - right) / np.outer(root, root)) <= max(kernel.error, 1e-9)
 
 
-@pytest.mark.parametrize("rows", [2, 3, 4])
-def test_batches_in_coordinates_that_begin_with_differences(rows):
-    """Inner products stay; the rows of the first batch are equal from column rows - 1 on, exactly."""
-    x, y = np.random.default_rng(rows).standard_normal((2, rows, 6))
-    a, b = turned(x, y)
-    for p, q in ((a, a), (a, b), (b, b)):
-        np.testing.assert_allclose(p @ q.T, {id(a): x, id(b): y}[id(p)] @ {id(a): x, id(b): y}[id(q)].T, atol=1e-13)
-    assert np.all(a[:, rows - 1 :] == a[0, rows - 1 :])
-    assert np.all(b[:, 2 * rows - 2 :] == b[0, 2 * rows - 2 :])
+@pytest.mark.parametrize("tangent", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_two_rows_normalised_before_a_smooth_function(tangent):
+    x, right = S[:, :2], two_rows_recursion()[tangent]
+    found = (rmtp.ntk if tangent else rmtp.nngp)(two_rows, x)
+    assert np.max(np.abs(found - right)) <= 1e-8
 
 
+@pytest.mark.slow
 def test_a_batch_of_four_before_a_smooth_function():
     """Three dimensions and polynomials beside them: points, within their errors and those of finite networks.
 

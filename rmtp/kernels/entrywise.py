@@ -20,7 +20,6 @@ from ..limit import limit
 from ..networks.network import Traced
 from ..progress import progress
 from ..results import Estimate
-from .rotation import turnable, turned
 from .tangent import metric, trained_uses
 
 
@@ -112,8 +111,6 @@ def pair_expressions(
     """The kernels of two inputs, without the output's bias, as expressions for `limit` and `verify`."""
     uses = trained_uses(traced.gradient.uses) if tangent else ()
     flat: list[Node] = [traced.summand, *(h for use in uses for h in use_handles(use))]
-    if turnable(flat, traced.input):
-        x, x2 = turned(x, x2)
     first, second = bound(flat, traced.input, x), second_input(bound(flat, traced.input, x2))
     assert traced.summand.dim is not None
     nngp = np.mean(first[0] * second[0]) / traced.summand.dim.ratio
