@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..ensembles import Number
-from ..errors import BudgetExceeded, NotExact, UnsupportedOperation
+from ..errors import BudgetExceeded, DivergentExpectation, NotExact, UnsupportedOperation
 from ..instructions import RandomMatrix
 from ..laws import Continuous
 from ..normal import ONE, Atoms, Draw, Form, Func, Hat, Initial, Mono, is_zero, mono_times, times
@@ -252,10 +252,13 @@ class Expectations:
                     total = total + coefficient * value
         if not hard:
             return total
-        apart = total + self._sampled(Form(hard))
         if len(hard) == len(form.terms):
-            return apart
+            return total + self._sampled(form)
         whole = self._sampled(form)
+        try:
+            apart = total + self._sampled(Form(hard))
+        except DivergentExpectation:  # a part that few points carry, as a rare event does, may be nothing in the whole
+            return whole
         return min(apart, whole, key=lambda v: float(np.std(v)))
 
     def inner(self, f: Form, g: Form) -> Number:

@@ -199,3 +199,15 @@ def test_a_function_of_a_product_of_sums():
     v = 0.5 / math.sqrt(1.25) * t[:, None] + math.sqrt(3 - 0.2) * t[None]
     assert found.method == "quadrature"
     assert float(found) == pytest.approx(float(w @ (1 / (1 + (u * v) ** 2)) @ w), abs=1e-8)
+
+
+def test_a_part_that_is_a_rare_event():
+    """E max(|u v| - 1/2, 0): u v < -1/2 is so rare that points cannot tell its part alone; with the other it is nothing. (6e-7)"""
+    x = [rmtp.Normal(n) for _ in range(3)]
+    z = np.random.default_rng(0).standard_normal((3, 2_000_000))
+
+    def f(x):
+        return np.maximum(np.abs((x[1] - 0.9 * x[0] - 0.5 * x[2] - 0.2) * (x[2] + 1.5 * x[0] - x[1])) - 0.5, 0)
+
+    found, drawn = rmtp.limit(np.mean(f(x))), f(z)
+    assert abs(float(found) - drawn.mean()) < 5 * np.hypot(found.error, drawn.std() / np.sqrt(drawn.size))
