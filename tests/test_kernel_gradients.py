@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -111,3 +113,29 @@ def test_two_batches():
     family = lambda w: nets.mlp(n, 2, rmtp.relu, w)  # noqa: E731
     both, alone = (rmtp.kernel_gradients(family, (1.3,), X, *rest, wanted="ntk")[1] for rest in ((X[:2],), ()))
     np.testing.assert_allclose(both[0], alone[0][:, :2], rtol=1e-12)
+
+
+def family_of_two(w, b):
+    return nets.mlp(n, 2, rmtp.relu, weight_std=w, bias_std=b)
+
+
+def test_tiles_are_the_pairs_one_by_one():
+    """More inputs than a tile has, some of them equal; rows and columns across the borders of tiles."""
+    x = np.random.default_rng(8).standard_normal((400, 3))
+    x[390] = x[5]
+    _, whole = rmtp.kernel_gradients(family_of_two, [1.4, 0.3], x, wanted="ntk")
+    rows, cols = [0, 5, 180, 200, 399], [2, 390, 181, 200, 3]
+    _, some = rmtp.kernel_gradients(family_of_two, [1.4, 0.3], x[rows], x[cols], wanted="ntk")
+    np.testing.assert_allclose(whole[:, rows][:, :, cols], some, rtol=1e-12)
+    np.testing.assert_array_equal(whole, np.swapaxes(whole, 1, 2))
+
+
+def test_memory_is_that_of_the_results_and_some_tiles():
+    x = np.random.default_rng(8).standard_normal((700, 3))
+    tracemalloc.start()
+    try:
+        rmtp.kernel_gradients(lambda w: family_of_two(w, 0.3), [1.4], x, wanted="ntk")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 10 * 8 * len(x) ** 2

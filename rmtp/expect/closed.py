@@ -69,9 +69,11 @@ def pairs(
     shape = np.broadcast_shapes(np.shape(cov), np.shape(var_u), np.shape(var_v))
     c, vu, vv = (np.broadcast_to(np.asarray(x, dtype=float), shape) for x in (cov, var_u, var_v))
     known = [k for k, pair_ in enumerate(functions) if all(f.family and f.arity == 1 and not _beyond(f) for f in pair_)]
-    out: list[Array | None] = [np.empty(shape) if k in known else None for k in range(len(functions))]
+    cuts = list(quadrants.blocks(shape))
+    whole = len(cuts) == 1
+    out: list[Array | None] = [np.empty(0 if whole else shape) if k in known else None for k in range(len(functions))]
     still = np.any(np.asarray(var_u) == 0) or np.any(np.asarray(var_v) == 0)
-    for index in quadrants.blocks(shape):
+    for index in cuts:
         with np.errstate(all="ignore"):
             at = quadrants.plane_at(index, c, vu, vv, bool(still))
         for k in list(known):
@@ -79,6 +81,9 @@ def pairs(
             if value is None:
                 out[k] = None
                 known.remove(k)
+                continue
+            if whole:
+                out[k] = value.reshape(shape)
                 continue
             out[k][index] = value.reshape(np.shape(out[k][index]))  # type: ignore[index]
     return [None if x is None else x[()] for x in out]
@@ -203,7 +208,11 @@ def _sign_of(even: bool, odd: bool) -> int:
 
 def _gauss_gauss(phi: Nonlinearity, psi: Nonlinearity, c: Array, vu: Array, vv: Array, det: Array) -> Array:
     (_, a, p), (_, b, q) = phi.family, psi.family
-    scale = 1 + 2 * a * vu + 2 * b * vv + 4 * a * b * det
+    scale = 4 * a * b * det
+    scale += 1 + 2 * a * vu
+    scale += 2 * b * vv
+    if len(p) == len(q) == 1:
+        return float(p[0] * q[0]) / np.sqrt(scale)
     moments = _isserlis(p, q, c / scale, (vu + 2 * b * det) / scale, (vv + 2 * a * det) / scale)
     return moments / np.sqrt(scale)
 

@@ -385,6 +385,44 @@ def _touching(scan: np.ndarray, f: np.ndarray, value: Callable[[np.ndarray], np.
     return [*edges, np.where(touching, middle, 0.0)] if np.any(touching) else edges
 
 
+def meets_singularity(problem: Numeric) -> bool:
+    """Whether a function may be evaluated where it is singular; not ``sqrt(u**2 + 0.1)``, nor 1 over it."""
+    clear: set[int] = set()  # nodes above a positive number
+    for node, (fn, args) in problem.integrand.calls.items():
+        above = len(args) == 1 and _above(args[0], clear)
+        if above and fn.name in ("sqrt", "sqrt'", "reciprocal", "reciprocal'"):
+            if fn.name == "sqrt":
+                clear.add(node)
+        elif singular(fn):
+            return True
+    return False
+
+
+def _above(arg: Argument, clear: set[int]) -> bool:
+    """Whether an argument stays above a positive number: a constant and squares, or a node that does."""
+    if arg.var is not None or not np.all(np.asarray(arg.const) >= 0):
+        return False
+    nodes = sorted({node for _, mono in arg.rest for node, _ in mono if node not in clear})
+    shape = np.broadcast_shapes(*(np.shape(w) for w, _ in arg.rest))
+    squares = np.zeros((*shape, len(nodes), len(nodes)))
+    lifted = bool(np.all(np.asarray(arg.const) > 0))
+    for w, mono in arg.rest:
+        free = [node for node, power in mono for _ in range(power) if node not in clear]
+        weight = np.asarray(w, dtype=float)
+        if len(free) == 2:
+            i, j = (nodes.index(node) for node in free)
+            squares[..., i, j] += 0.5 * weight
+            squares[..., j, i] += 0.5 * weight
+        elif free or not np.all(weight > 0):
+            return False
+        else:
+            lifted = True
+    if not lifted:
+        return False
+    least = np.linalg.eigvalsh(squares)[..., 0] if nodes else np.zeros(())
+    return bool(np.all(least >= -1e-13 * np.max(np.abs(squares), initial=0.0)))
+
+
 def singular(fn: Nonlinearity) -> bool:
     """Whether a function is infinite or has an infinite slope at a kink, as log, sqrt and 1/x at 0."""
     if fn.arity != 1 or fn.pieces is not None:

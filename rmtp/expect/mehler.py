@@ -27,6 +27,8 @@ _ORDERS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _MAX_NODES = 1 << 12
 _PANEL_NODES = (128, 192)  # a Hermite function of degree 256 has 256 zeros on all panels together
 _BLOCK = 1 << 14  # entries that stay in the cache while terms are added
+_ONE_THREAD = 1 << 18  # multiplications, of OpenBLAS
+_MOST_BLOCKS = 256
 _CHUNK = 1 << 22  # function values at a time
 
 
@@ -141,13 +143,26 @@ def _trapezoid(
         part = slice(start, start + step)
         with np.errstate(all="ignore"):
             values = root * np.asarray(fn(mean[part, None] + std[part, None] * x), dtype=float)
-            rows[:, part] = basis @ values.T
-            coarse = 2 * (basis[:, ::2] @ values[:, ::2].T)
+            rows[:, part] = _product(basis, values.T)
+            coarse = 2 * _product(basis[:, ::2].copy(), values[:, ::2].T)
             energy[part] = np.einsum("vx,vx->v", values, values)
             drift[part] = np.max(np.abs(rows[:, part] - coarse), axis=0)
             doubt = np.abs(energy[part] - 2 * np.einsum("vx,vx->v", values[:, ::2], values[:, ::2]))
             drift[part] = np.maximum(drift[part], doubt / np.sqrt(energy[part], where=energy[part] > 0, out=doubt + 1))
     return rows, energy, np.where(energy > 0, drift, 0.0)
+
+
+def _product(a: Array, b: Array) -> Array:
+    """a @ b by blocks for which BLAS wakes no threads: waiting for them takes longer than products of this size."""
+    cols = min(b.shape[1], 32)
+    rows = max(1, _ONE_THREAD // (a.shape[1] * max(cols, 1)))
+    cuts = [(i, j) for i in range(0, len(a), rows) for j in range(0, b.shape[1], cols)]
+    if not 1 < len(cuts) <= _MOST_BLOCKS:
+        return a @ b
+    out = np.empty((len(a), b.shape[1]))
+    for i, j in cuts:
+        out[i : i + rows, j : j + cols] = a[i : i + rows] @ b[:, j : j + cols]
+    return out
 
 
 def _by_panels(

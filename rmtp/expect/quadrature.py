@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import BudgetExceeded, DivergentExpectation, NotConverged
-from .grid import Grid, Level, TooLarge, level, singular
+from .grid import Grid, Level, TooLarge, level, meets_singularity
 from .integrand import Evaluator, Numeric, gaussian_polynomial, variable_values
 
 _FINEST = 26
@@ -77,6 +77,7 @@ def _settled(problem: Numeric, rtol: float, budget: int) -> tuple[np.ndarray, np
     sizes: list[np.ndarray] = []
     peaks: list[float] = []
     tail, reach, finite = np.zeros(problem.batch), 0.0, False
+    doubtful = meets_singularity(problem)
     for index in range({1: 0, 2: 0, 3: -2}.get(dims, -3), _FINEST):
         at = level(index)
         if sizes and finite and np.all(tail <= _NO_TAIL * sizes[-1]):
@@ -85,7 +86,7 @@ def _settled(problem: Numeric, rtol: float, budget: int) -> tuple[np.ndarray, np
             value, size, tail, resolved, finite, peak = _evaluate(problem, at, budget)
         except TooLarge:
             break
-        if index > _DEEPEST and any(singular(fn) for fn, _ in problem.integrand.calls.values()):
+        if index > _DEEPEST and doubtful:
             break
         values.append(value)
         sizes.append(size)
@@ -100,7 +101,9 @@ def _settled(problem: Numeric, rtol: float, budget: int) -> tuple[np.ndarray, np
             steady = np.all(np.abs(size - sizes[-2]) <= _SIZE_AGREES * size)
             if steady and np.all(error <= rtol * _scale(value, size)):
                 return value, error, at
-    if not (len(peaks) >= 3 and max(peaks) <= _BOUNDED * peaks[-3]):  # a jump that is not followed is no divergence
+    bounded = len(peaks) >= 3 and max(peaks) <= _BOUNDED * peaks[-3]  # a jump that is not followed is no divergence
+    coarse = dims > 2 and not doubtful and all(np.all(np.isfinite(size)) for size in sizes)  # nor is resolution
+    if not (bounded or coarse):
         _check_divergence(sizes)
     if len(values) >= 2:
         error = _difference(values, finite) + 10 * tail
@@ -121,14 +124,14 @@ def _difference(values: list[np.ndarray], finite: bool) -> np.ndarray:
     The rules converge geometrically for what is analytic between breaks: once a difference is a tenth of the one before,
     the error is smaller still. The root of the ratio is a bound that algebraic convergence keeps as well.
     """
-    with np.errstate(invalid="ignore"):
+    with np.errstate(all="ignore"):
         last = np.abs(values[-1] - values[-2])
     if len(values) < 3 or not finite or not np.all(np.isfinite(values[-3])):
         return last
-    before = np.abs(values[-2] - values[-3])
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
+        before = np.abs(values[-2] - values[-3])
         ratio = np.where(before > 0, last / before, 1.0)
-    return np.where(ratio < 0.1, last * np.sqrt(ratio), last)
+        return np.where(ratio < 0.1, last * np.sqrt(ratio), last)
 
 
 def _scale(value: np.ndarray, size: np.ndarray) -> np.ndarray:

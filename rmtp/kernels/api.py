@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -13,58 +14,27 @@ import numpy as np
 
 from ..arguments import executor as checked_executor
 from ..arguments import items
-from ..errors import AxisError, BadParameter, DivergentExpectation, NoInfiniteWidth, UnsupportedOperation
+from ..errors import AxisError, BadParameter, NoInfiniteWidth, UnsupportedOperation
 from ..networks.network import Traced, batch, trace
 from ..progress import progress
-from .careful import listed
+from ..results import Estimate
+from . import rounding
+from .careful import careful_list, careful_tile, is_fresh, listed
 from .entrywise import entrywise
 from .gia import GIAReport, check
-from .lines import fresh_sources
-from .places import Batch, Grid, products
-from .run import Ready, prepare, single_moments, single_outputs, tile
+from .kernel import Kernel, finite, raised, relative_error
+from .places import Batch, Grid, equal_rows, products
+from .run import Ready, prepare, single_moments, single_outputs
 from .store import Files, Memory
 from .tangent import bias_metric, check_parametrization, kernel_plan, trained_uses
 
 RELATIVE = 1e-13  # of closed forms, propagated
 QUADRATURE = 1e-10
 _TILE_BYTES = 1 << 19
+_MANY = 1 << 12  # pairs of positions of two inputs
+_LIST = 1 << 20  # the same, of several pairs of inputs at a time
 _PRODUCT_BYTES = 1 << 28
 _BLOCK = 1024  # inputs along a side of what an executor gets at a time
-
-
-class Kernel(np.ndarray):
-    """A kernel matrix that carries its error and how it was found; otherwise an ndarray.
-
-    Attributes
-    ----------
-    error : float
-        Of the worst entry, relative to sqrt(K(x, x) K(x', x')): a bound for closed forms and quadrature, one standard error
-        where points were sampled. Kinked functions keep 1e-13 for nearly parallel and antipodal inputs where all functions
-        beneath are positively homogeneous; elsewhere their tangent kernels lose 1e-15 / angle, which the error says.
-    method : str
-
-    Examples
-    --------
-    >>> import numpy as np, rmtp
-    >>> n = rmtp.Dim("n")
-    >>> K = rmtp.nngp(lambda x: rmtp.readout(rmtp.relu(rmtp.networks.dense(x, n))), np.eye(2))
-    >>> K.method, K.error < 1e-12
-    ('closed form', True)
-    """
-
-    error: float
-    method: str
-
-    @classmethod
-    def of(cls, value: np.ndarray, error: float, method: str) -> Kernel:
-        """From its parts."""
-        out = np.asarray(value, dtype=float).view(cls)
-        out.error, out.method = float(error), method
-        return out
-
-    def __array_finalize__(self, parent: Any) -> None:
-        if parent is not None:
-            self.error, self.method = getattr(parent, "error", 0.0), getattr(parent, "method", "")
 
 
 # ---------------------------------------------------------------------------------------------
@@ -144,26 +114,40 @@ class KernelFunction:
         return np.asarray(variance if name == "nngp" else bias_metric(variance, self.parametrization), dtype=float)
 
     def _entrywise(self, first: np.ndarray, second: np.ndarray | None) -> dict[str, Kernel]:
-        found = entrywise(
-            self.traced, first, second, self.wanted, self.parametrization, self.naive, self.report.readout
-        )
+        found = self._estimates(first, second)
         out = {}
         for name, e in found.items():
-            value = np.asarray(e.value, dtype=float) + self.bias(name)[..., None, None]
-            relative = float(np.max(np.asarray(e.error, dtype=float) / np.maximum(np.abs(value), 1e-300)))
-            out[name] = Kernel.of(value, relative, e.method)
+            value = raised(np.array(e.value, dtype=float), self.bias(name)[..., None, None])
+            error = relative_error(value, np.asarray(e.error, dtype=float), self._scales(name, first, second))
+            out[name] = Kernel.of(value, error, e.method)
         return out
+
+    def _estimates(self, first: np.ndarray, second: np.ndarray | None) -> dict[str, Estimate]:
+        arguments = self.wanted, self.parametrization, self.naive, self.report.readout
+        return entrywise(self.traced, first, second, *arguments)
+
+    def _scales(self, name: str, first: np.ndarray, second: np.ndarray | None) -> Callable[[], list[np.ndarray]] | None:
+        """K(x, x) of both sides, asked for where entries are too small to be what errors are relative to."""
+        if second is None:
+            return None
+
+        def diagonals() -> list[np.ndarray]:
+            each = ([self._estimates(row[None], None)[name].value for row in side] for side in (first, second))
+            bias = self.bias(name)
+            return [np.stack([np.asarray(e, dtype=float)[..., 0, 0] + bias for e in side], axis=-1) for side in each]
+
+        return diagonals
 
     def _equal(self, x: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
         assert self.singles is not None and self.pairs is not None
         found, error = on_equal(self.pairs, self.singles, x)
-        return {name: _raised(v, self.bias(name)[..., None]) for name, v in found.items()}, error
+        return {name: raised(v, self.bias(name)[..., None]) for name, v in found.items()}, error
 
     def block(self, first: np.ndarray, second: np.ndarray | None) -> tuple[dict[str, np.ndarray], float]:
         """The kernels of two batches, tile by tile in this thread's pool of threads, and their error."""
         assert self.singles is not None and self.pairs is not None
         found, error = on_batches(self.pairs, self.singles, first, second)
-        return {name: _raised(v, self.bias(name)[..., None, None]) for name, v in found.items()}, error
+        return {name: raised(v, self.bias(name)[..., None, None]) for name, v in found.items()}, error
 
     def _blocks(
         self, first: np.ndarray, second: np.ndarray | None, executor: Executor | None, out: str | Path | None
@@ -211,7 +195,7 @@ class KernelFunction:
         assert executor is not None
         waiting = {executor.submit(remote_block, recipe, a, None if same[k] else b): k for k, a, b in parts}
         for future in as_completed(waiting):
-            yield waiting[future], future.result()
+            yield waiting[future], _result(future)
 
     def _fingerprint(self, first: np.ndarray, other: np.ndarray) -> bytes:
         """Data, and what the network makes of some of it: hyperparameters included."""
@@ -219,18 +203,16 @@ class KernelFunction:
         return b"".join([first.tobytes(), other.tobytes(), *(probe[name].tobytes() for name in self.wanted)])
 
 
-def _raised(kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """kernel + bias, in its own memory where there is room: a second array of that size costs a third of the time."""
-    if not np.isfinite(np.sum(kernel)) and not np.all(np.isfinite(kernel)):
-        raise DivergentExpectation(
-            "a kernel is not finite: something is divided by zero, or grows beyond what numbers hold",
-            remedy="an epsilon in layer_norm for inputs of zeros, smaller variances",
-        )
-    if np.broadcast_shapes(kernel.shape, bias.shape) != kernel.shape:
-        return np.asarray(kernel + bias)
-    if np.any(bias):
-        kernel += bias
-    return kernel
+def _result(future: Any) -> Any:
+    try:
+        return future.result()
+    except (pickle.PicklingError, AttributeError) as error:
+        if "pickle" not in str(error).lower():
+            raise
+        raise BadParameter(
+            f"this executor cannot be sent the network: {error}",
+            remedy="a network that is a function of a module, or threads",
+        ) from None
 
 
 def remote_block(
@@ -326,11 +308,13 @@ def floor_of(pairs: Ready) -> float:
 def on_equal(pairs: Ready, singles: Ready, x: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
     """Outputs of each input with itself, where covariances equal variances exactly and not up to rounding; their error."""
     found, lost = single_outputs(singles, x)
+    cancelled = rounding.lost(singles, x)
     if lost:  # two positions of one input are nearly parallel
         alone, _ = single_moments(pairs, x)
         found, lost = listed(pairs, alone, alone)
     spread = {name: np.array(np.broadcast_to(v, (*v.shape[:-1], len(x)))) for name, v in found.items()}
-    return spread, max(lost, floor_of(pairs))
+    finite(*spread.values())
+    return spread, max(lost, cancelled, floor_of(pairs))
 
 
 def on_batches(
@@ -339,35 +323,32 @@ def on_batches(
     """Outputs for all pairs of two batches, or of one with itself; their error."""
     left, lost = single_moments(pairs, first)
     right, error = (left, 0.0) if second is None else single_moments(pairs, second)
-    error = max(error, lost)
-    store = Memory()
-    for (i, j), parts, lost in _tiles(pairs, left, right, second is None):
-        error = max(error, lost)
-        for name, found in parts.items():
-            value = _mirrored(found) if second is None and i == j else found
-            shape = (*value.shape[:-2], len(left.x), len(right.x))
-            rows, cols = slice(i, i + value.shape[-2]), slice(j, j + value.shape[-1])
-            store.put(0, name, shape, rows, cols, value)
-            if second is None and i != j:
-                store.put(0, name, shape, cols, rows, np.swapaxes(value, -1, -2))
-    same, lost = on_equal(pairs, singles, first)
-    for name, kernel in store.arrays.items():
-        put_same(pairs, kernel, same[name], first, second)
-    return store.arrays, max(error, lost)
+    kernels, missed = _tiles(pairs, left, right, second is None)
+    same, unequal = on_equal(pairs, singles, first)
+    put_same(pairs, kernels, same, first, second)
+    return kernels, max(error, lost, missed, unequal)
 
 
-def put_same(pairs: Ready, kernel: np.ndarray, same: np.ndarray, first: np.ndarray, second: np.ndarray | None) -> None:
-    """The values of inputs with themselves, where they belong: at equal inputs, or, with masks, on the diagonal."""
-    if not _is_fresh(pairs):
-        _put_equal(kernel, same, first, first if second is None else second)
-    elif second is None:
-        index = np.arange(len(first))
-        kernel[..., index, index] = same
+def put_same(
+    pairs: Ready,
+    kernels: dict[str, np.ndarray],
+    same: dict[str, np.ndarray],
+    first: np.ndarray,
+    second: np.ndarray | None,
+) -> None:
+    """The values of inputs with themselves, where they belong: at equal inputs, or, with masks, on the diagonal.
 
-
-def _is_fresh(pairs: Ready) -> bool:
-    """Whether something is drawn anew for every input: then equal inputs in other places are other inputs."""
-    return bool(fresh_sources(pairs.plan.program.lines))
+    An angle of 0 has an error of 1e-8 when read off a cosine.
+    """
+    index = np.arange(len(first))
+    if second is None:
+        for name, kernel in kernels.items():
+            kernel[..., index, index] = same[name]
+    if is_fresh(pairs):
+        return
+    i, j = equal_rows(first, first if second is None else second)
+    for name, kernel in kernels.items():
+        kernel[..., i, j] = same[name][..., i]
 
 
 def _mirrored(tile: np.ndarray) -> np.ndarray:
@@ -375,60 +356,71 @@ def _mirrored(tile: np.ndarray) -> np.ndarray:
     return np.where(np.tri(tile.shape[-1], dtype=bool), np.swapaxes(tile, -1, -2), tile)
 
 
-def _put_equal(kernel: np.ndarray, same: np.ndarray, first: np.ndarray, second: np.ndarray) -> None:
-    """The diagonal's values wherever two inputs are equal: an angle of 0 has an error of 1e-8 when read off a cosine."""
-    where: dict[bytes, list[int]] = {}
-    for i, x in enumerate(first):
-        where.setdefault((x + 0.0).tobytes(), []).append(i)
-    for j, x in enumerate(second):
-        for i in where.get((x + 0.0).tobytes(), ()):
-            kernel[..., i, j] = same[..., i]
+def _tiles(ready: Ready, left: Batch, right: Batch, symmetric: bool) -> tuple[dict[str, np.ndarray], float]:
+    """Kernels by tiles that fit the cache, in threads, the upper triangle of a symmetric one; what kinks make of the error.
 
-
-def _tiles(
-    ready: Ready, left: Batch, right: Batch, symmetric: bool
-) -> Iterator[tuple[tuple[int, int], dict[str, np.ndarray], float]]:
-    """Tiles that fit the cache, the upper triangle of a symmetric kernel, in threads; what kinks make of the error."""
+    Threads write their tiles themselves: nothing of N^2 is left for the one that waits for them.
+    """
     n1, n2 = len(left.x), len(right.x)
     entries = max((m.size for m in ready.plan.moments if m.cross), default=1)
+    if entries >= _MANY:
+        return _lists(ready, left, right, symmetric, entries)
     side = int(np.clip((_TILE_BYTES // (8 * entries)) ** 0.5, 8, 512))
     starts = [(i, j) for i in range(0, n1, side) for j in range(0, n2, side) if not symmetric or j + side > i]
     lefts = {i: left.part(slice(i, i + side)) for i in range(0, n1, side)}
     rights = lefts if symmetric else {j: right.part(slice(j, j + side)) for j in range(0, n2, side)}
-
     whole = products(ready.plan, left, right, _PRODUCT_BYTES) if len(starts) > 1 else {}
+    kernels: dict[str, np.ndarray] = {}
 
-    def work(at: tuple[int, int]) -> tuple[tuple[int, int], dict[str, np.ndarray], float]:
+    def work(at: tuple[int, int]) -> float:
         i, j = at
         parts = {key: value[:, i : i + side, j : j + side] for key, value in whole.items()}
-        return (at, *_careful_tile(ready, Grid(lefts[i], rights[j], parts), symmetric and i == j))
+        found, lost = careful_tile(ready, Grid(lefts[i], rights[j], parts), symmetric and i == j)
+        rows, cols = slice(i, i + side), slice(j, j + side)
+        for name, whole_or_half in found.items():
+            finite(whole_or_half)
+            value = _mirrored(whole_or_half) if symmetric and i == j else whole_or_half
+            if at == starts[0]:
+                kernels[name] = np.empty((*value.shape[:-2], n1, n2))
+            kernels[name][..., rows, cols] = value
+            if symmetric and i != j:
+                kernels[name][..., cols, rows] = np.swapaxes(value, -1, -2)
+        return lost
 
-    if len(starts) == 1:
-        yield work(starts[0])
-        return
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        yield from progress(pool.map(work, starts), "kernel", len(starts))
+    error = work(starts[0])
+    if len(starts) > 1:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            error = max(error, *progress(pool.map(work, starts[1:]), "kernel", len(starts) - 1))
+    return kernels, error
 
 
-def _careful_tile(ready: Ready, place: Grid, mirrored: bool) -> tuple[dict[str, np.ndarray], float]:
-    """A tile, its doubtful pairs done again one by one; of a mirrored tile the upper triangle is enough."""
-    found, doubtful = tile(ready, place)
-    left, right = place.left, place.right
-    if doubtful is None:
-        return found, 0.0
-    i, j = np.nonzero(np.triu(doubtful, 1) if mirrored else doubtful)
-    rows, cols = (np.array([(row + 0.0).tobytes() for row in side.x], dtype=object) for side in (left, right))
-    differ = rows[i] != cols[j]  # equal ones get the diagonal's values
-    if not _is_fresh(ready):
-        i, j = i[differ], j[differ]
-    if not len(i):
-        return found, 0.0
-    again, error = listed(ready, left.part(i), right.part(j))
-    out = {}
-    for name, value in found.items():
-        out[name] = np.array(np.broadcast_to(value, (*value.shape[:-2], len(left.x), len(right.x))))
-        out[name][..., i, j] = again[name]
-    return out, error
+def _lists(
+    ready: Ready, left: Batch, right: Batch, symmetric: bool, entries: int
+) -> tuple[dict[str, np.ndarray], float]:
+    """The same for pairs of positions so many that a few pairs of inputs fill the cache: each pair once."""
+    n1, n2 = len(left.x), len(right.x)
+    rows, cols = np.triu_indices(n1) if symmetric else (a.ravel() for a in np.indices((n1, n2)))
+
+    threads = os.cpu_count() or 1
+    rounds = -(-len(rows) * entries // (_LIST * threads))
+    step = -(-len(rows) // (rounds * threads))
+
+    def work(start: int) -> tuple[dict[str, np.ndarray], float]:
+        part = slice(start, start + step)
+        return careful_list(ready, left.part(rows[part]), right.part(cols[part]))
+
+    starts = range(0, len(rows), step)
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(progress(pool.map(work, starts), "kernel", len(starts)))
+    kernels = {}
+    for name in parts[0][0]:
+        value = np.concatenate([found[name] for found, _ in parts], axis=-1)
+        finite(value)
+        kernels[name] = np.empty((*value.shape[:-1], n1, n2))
+        kernels[name][..., rows, cols] = value
+        if symmetric:
+            kernels[name][..., cols, rows] = value
+    return kernels, max(lost for _, lost in parts)
 
 
 # ---------------------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ import numpy as np
 from ..expect import closed, quadrants
 from . import gaps
 from .gaps import Gap, Part
-from .places import Batch, Listed, Values, weighted
+from .lines import fresh_sources
+from .places import Batch, Grid, Listed, Values, weighted
 from .plan import CROSS, LEFT, RIGHT, Constant, Expectation, Function, Given, Gram, Moment, Ref, Term
-from .run import EPS, START, Ready, centred, evaluate, jump_error, jumps
+from .run import EPS, START, Ready, centred, evaluate, jump_error, jumps, tile
 from .simplify import Mixed, Mixture
 
 _TOGETHER = 1 << 17  # entries of the largest moment at a time
@@ -33,6 +34,49 @@ def listed(ready: Ready, left: Batch, right: Batch) -> tuple[dict[str, np.ndarra
     return {name: np.concatenate([p[name] for p, _ in parts], axis=-1) for name in parts[0][0]}, max(
         e for _, e in parts
     )
+
+
+def is_fresh(pairs: Ready) -> bool:
+    """Whether something is drawn anew for every input: then equal inputs in other places are other inputs."""
+    return bool(fresh_sources(pairs.plan.program.lines))
+
+
+def careful_tile(ready: Ready, place: Grid, mirrored: bool) -> tuple[dict[str, np.ndarray], float]:
+    """A tile, its doubtful pairs done again one by one; of a mirrored tile the upper triangle is enough."""
+    found, doubtful = tile(ready, place)
+    left, right = place.left, place.right
+    if doubtful is None:
+        return found, 0.0
+    i, j = np.nonzero(np.triu(doubtful, 1) if mirrored else doubtful)
+    if len(i) and not is_fresh(ready):  # equal ones get the diagonal's values
+        rows, cols = (np.array([(row + 0.0).tobytes() for row in side.x], dtype=object) for side in (left, right))
+        differ = rows[i] != cols[j]
+        i, j = i[differ], j[differ]
+    if not len(i):
+        return found, 0.0
+    again, error = listed(ready, left.part(i), right.part(j))
+    out = {}
+    for name, value in found.items():
+        out[name] = np.array(np.broadcast_to(value, (*value.shape[:-2], len(left.x), len(right.x))))
+        out[name][..., i, j] = again[name]
+    return out, error
+
+
+def careful_list(ready: Ready, left: Batch, right: Batch) -> tuple[dict[str, np.ndarray], float]:
+    """The outputs for pairs (left i, right i), axes (sweep, P), the doubtful ones with their gaps; their error."""
+    found, doubtful = tile(ready, Listed(left, right))
+    out = {name: np.array(np.broadcast_to(v[..., 0], (*v.shape[:-2], len(left.x)))) for name, v in found.items()}
+    if doubtful is None:
+        return out, 0.0
+    (at,) = np.nonzero(doubtful[:, 0])
+    if not is_fresh(ready):  # equal ones get the diagonal's values
+        at = np.array([k for k in at if not np.array_equal(left.x[k], right.x[k])], dtype=np.int64)
+    if not len(at):
+        return out, 0.0
+    again, error = listed(ready, left.part(at), right.part(at))
+    for name, value in out.items():
+        value[..., at] = again[name]
+    return out, error
 
 
 def _width(moment: Moment) -> int:

@@ -8,6 +8,8 @@ expectations of functions of Gaussians, whose derivatives are expectations again
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +19,9 @@ from ..errors import UnsupportedOperation
 from ..expect.quadrants import determinant
 from ..instructions import Arithmetic
 from ..nonlinearity import Nonlinearity
+from ..progress import progress
 from .pairs import expectation
-from .places import Alone, Batch, Grid, given_lines, mixed, placed
+from .places import Alone, Batch, Grid, given_lines, mixed, placed, products
 from .plan import CROSS, LEFT, Constant, Expectation, Function, Given, Gram, Moment, Ref
 from .run import Ready, nearly
 from .simplify import Mixed, refs
@@ -27,6 +30,9 @@ STENCIL = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
 WEIGHTS = (
     np.array([1.0, -8.0, 0.0, 8.0, -1.0]) / 12
 )  # exact for polynomials of degree four, as products of variances are
+
+_TILE_BYTES = 1 << 18  # a dozen arrays of that size are alive at a time
+_PRODUCT_BYTES = 1 << 28
 
 Side = tuple[tuple[Nonlinearity, int], ...]
 
@@ -74,16 +80,41 @@ def slopes(
 
     Third, the pairs that are too nearly parallel or antipodal at a kink for that.
     """
-    left, right = (_single_moments(pairs, x, step) for x in (first, first if second is None else second))
-    doubts: list[Any] = []
-    crossed = _run(pairs, _Pass(Grid(left[0], right[0]), step, left[1], right[1], doubts))
+    left, duals = _single_moments(pairs, first, step)
+    right, others = (left, duals) if second is None else _single_moments(pairs, second, step)
+    n1, n2 = len(left.x), len(right.x)
+    entries = max((m.size for m in pairs.plan.moments if m.cross), default=1)
+    side = int(np.clip((_TILE_BYTES // (8 * entries)) ** 0.5, 4, 256))
+    starts = [(i, j) for i in range(0, n1, side) for j in range(0, n2, side) if second is not None or j + side > i]
+    whole = products(pairs.plan, left, right, _PRODUCT_BYTES) if len(starts) > 1 else {}
+    wide = {name: np.empty((n1, n2)) for name, _ in pairs.plan.outputs}
+    doubtful = np.zeros((n1, n2), dtype=bool)
+
+    def work(at: tuple[int, int]) -> None:
+        rows, cols = (slice(k, k + side) for k in at)
+        parts = {key: value[:, rows, cols] for key, value in whole.items()}
+        doubts: list[Any] = []
+        grid = Grid(left.part(rows), right.part(cols), parts)
+        found = _run(pairs, _Pass(grid, step, _part(duals, rows), _part(others, cols), doubts))
+        for near in doubts:
+            doubtful[rows, cols] |= near
+        for name, value in found.items():
+            wide[name][rows, cols] = value
+        if second is None and at[0] != at[1]:
+            doubtful[cols, rows] = doubtful[rows, cols].T
+            for table in wide.values():
+                table[cols, rows] = table[rows, cols].T
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for _ in progress(pool.map(work, starts), "kernel gradients", len(starts)):
+            pass
     alone = Alone(Batch(singles.plan, first, given_lines(singles.plan, first), {}))
-    shape = len(left[0].x), len(right[0].x)
-    doubtful = np.zeros(shape, dtype=bool)
-    for near in doubts:
-        doubtful |= near
-    wide = {name: np.array(np.broadcast_to(v, shape)) for name, v in crossed.items()}
     return wide, _run(singles, _Pass(alone, step, {}, {}, [])), doubtful
+
+
+def _part(duals: Duals, rows: slice) -> Duals:
+    """Some of the inputs."""
+    return {k: d.mapped(lambda x: x if x.shape[-1] == 1 else x[..., rows]) for k, d in duals.items()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,6 +46,21 @@ class Formula:
                 return np.full(np.shape(x), self.head)
         return applied(self.head, [np.asarray(a(x)) for a in self.args])
 
+    @property
+    def adds(self) -> bool:
+        """Whether a sum or a difference is in it."""
+        own = isinstance(self.head, Arithmetic) and self.head.name in ("add", "subtract")
+        return own or any(a.adds for a in self.args)
+
+    def size(self, x: Any) -> Any:
+        """Its values with every sum one of absolute values: what roundings are relative to."""
+        match self.head:
+            case Arithmetic(name="add" | "subtract"):
+                return sum(a.size(x) for a in self.args)
+            case Arithmetic(name="multiply"):
+                return self.args[0].size(x) * self.args[1].size(x)
+        return np.abs(self(x))
+
     def __str__(self) -> str:
         match self.head:
             case None:
@@ -350,9 +365,15 @@ def fused(program: Program, gaussian: Sequence[bool]) -> Program:
     used = _arguments(lines, formulas, gaussian)
     for k, line in enumerate(lines):
         found = formulas[k]
-        if found is None or not _is_function(line):
+        if found is None or not (_is_function(line) or _is_difference(line)):
             continue
         root, formula = found
+        if _is_difference(line):
+            if not gaussian[k] and _needs_quadrature(formula):
+                fn = composite(formula)
+                if fn is not None and not fn.kinks:
+                    lines[k] = replace(line, op=Apply(fn), args=(root,))
+            continue
         a = line.args[0]
         if len(line.args) == 1 and gaussian[a] and (a == root or len(used[root]) == 1):
             continue
@@ -364,6 +385,18 @@ def fused(program: Program, gaussian: Sequence[bool]) -> Program:
 
 def _is_function(line: Line) -> bool:
     return isinstance(line.op, Apply) and isinstance(line.op.fn, Nonlinearity)
+
+
+def _is_difference(line: Line) -> bool:
+    """A sum or difference of vectors, whose parts may cancel: ``h - tanh(h)`` of a small h."""
+    return isinstance(line.op, Apply) and line.op.fn in (Arithmetic("add"), Arithmetic("subtract"))
+
+
+def _needs_quadrature(f: Formula) -> bool:
+    """Whether a part of it is smooth without a closed form: then one integral of the whole costs no more than many."""
+    if isinstance(f.head, Nonlinearity) and f.head.pieces is None and not f.head.family:
+        return not f.head.kinks
+    return any(map(_needs_quadrature, f.args))
 
 
 def _formulas(lines: Sequence[Line], gaussian: Sequence[bool]) -> list[tuple[int, Formula] | None]:

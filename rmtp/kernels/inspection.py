@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import reals
 from ..backprop import MatrixUse, ancestors
 from ..errors import BadParameter, UnsupportedOperation
 from ..handles import Node, Vector
@@ -150,7 +151,7 @@ def kernel_gradients(
 
     Notes
     -----
-    Not tile by tile: about a dozen arrays (N1, N2) are alive at a time.
+    Tile by tile, in threads; where the kernel itself is differenced, five of it are alive at a time.
 
     Examples
     --------
@@ -161,7 +162,7 @@ def kernel_gradients(
     >>> float(K[0, 0]), round(float(dK[0, 0, 0]), 9)                               # w^2 / 2 and w
     (1.125, 1.5)
     """
-    values = [float(t) for t in theta]
+    values = list(map(float, reals(theta, "hyperparameters", "finite numbers that are not 0").ravel()))
     if not values or not np.all(np.isfinite(values)) or any(t == 0 for t in values):
         raise BadParameter(f"hyperparameters {theta!r}", remedy="finite numbers that are not 0")
     first = batch(X1, "X1")
@@ -198,7 +199,7 @@ def _by_duals(made: KernelFunction, name: str, first: np.ndarray, second: np.nda
     if lost:
         swept, _ = on_equal(made.pairs, made.singles, first)
         diagonal = _differences(np.broadcast_to(swept[name], (len(STENCIL), len(first))), 0, step)
-    put_same(made.pairs, out, diagonal, first, second)
+    put_same(made.pairs, {name: out}, {name: diagonal}, first, second)
     bias = np.asarray(made.bias(name))
     return out + (np.tensordot(WEIGHTS, bias, axes=1) / step if bias.ndim else 0.0)
 

@@ -22,6 +22,7 @@ from .panels import composite
 Functions = Sequence[tuple[Nonlinearity, int]]
 
 _FEW = 500  # entries for which coefficients are not worth their while
+_FEW_HALVES = 150  # the same where the plane is cut into sectors
 _TOLERANCE = 1e-12  # of the series, relative to sqrt(E f^2 E g^2)
 
 
@@ -177,7 +178,8 @@ def pair(first: Functions, other: Functions, means: Sequence[Any], cov: Any, var
     if left:
         panels.check_reach(first, mu, var_u)
         panels.check_reach(other, mv, var_v)
-    if left and (left == settled.size or left > _FEW):
+    halves = panels.around_zero(first, other, mu, mv)
+    if left > (_FEW_HALVES if halves else 0 if left == settled.size else _FEW):
         f = composite(first)
         g = f if tuple(first) == tuple(other) else composite(other)
         kinks = panels.kinks(first), panels.kinks(other)
@@ -198,7 +200,9 @@ def _by_quadrature(
 ) -> np.ndarray:
     moving = (vu > 0) & (vv > 0)
     value = np.zeros(c.shape)
-    if moving.any():
+    if moving.any() and panels.around_zero(first, other, mu, mv):
+        value[moving] = panels.halves(first, other, *(x[moving] for x in (c, vu, vv)))
+    elif moving.any():
         value[moving] = panels.two(first, other, *(x[moving] for x in (mu, mv, c, vu, vv)))
     return _degenerate(value, first, other, mu, mv, vu, vv)
 

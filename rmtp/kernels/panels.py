@@ -19,6 +19,7 @@ from ..expect.onesided import onesided, single
 from ..expect.quadrants import determinant
 from ..nonlinearity import Nonlinearity
 from ..nonlinearity import values as values_of
+from . import sectors
 
 Array = Any
 Functions = Sequence[tuple[Nonlinearity, int]]
@@ -28,6 +29,7 @@ RTOL = 1e-11
 _REACH = 9.5  # standard deviations; beyond lies 1e-21 of the mass
 _OUTSIDE = 1e-9  # of E f^2, as a density at the last node: a power x^6 has 1e-11
 _LAYER = 8.0
+_CLOSE = (-0.5, -0.05, 0.05, 0.5)  # of panels beside a kink, where functions of large variances change
 _CHUNK = 1 << 20  # function values at a time
 _PANEL_ORDERS = (16, 32, 64, 128, 256)
 _LINE_ORDERS = (65, 129, 257, 513, 1025, 2049)
@@ -61,11 +63,15 @@ def one(functions: Functions, mean: Array, var: Array) -> Array:
     orders = _PANEL_ORDERS if corners else _LINE_ORDERS
 
     def rule(order: int, k: Array) -> tuple[Array, Array]:
-        t, w = _panels(corners, mean[k], std[k], order) if corners else _line(order, len(k))
+        if corners:
+            safe = np.where(std[k] > 0, std[k], 1.0)
+            t, w = _panels(corners, mean[k], std[k], order, [(c - mean[k]) / safe + d for c in corners for d in _CLOSE])
+        else:
+            t, w = _line(order, len(k))
         values = f(mean[k, None] + std[k, None] * t)
         return np.sum(w * values, axis=-1), np.sqrt(np.sum(w * values**2, axis=-1))
 
-    return _settled(rule, len(mean), orders, lambda order: 3 * order * (1 + len(corners)))[0]
+    return _settled(rule, len(mean), orders, lambda order: 3 * order * (1 + 5 * len(corners)))[0]
 
 
 def _size(functions: Functions, mean: Array, var: Array) -> Array:
@@ -165,6 +171,26 @@ def two(first: Functions, other: Functions, mu: Array, mv: Array, c: Array, vu: 
     return out
 
 
+def around_zero(first: Functions, other: Functions, mu: Array, mv: Array) -> bool:
+    """Whether kinks lie at 0 alone and both variables are centred, so that `halves` is for them."""
+    corners = {*kinks(first), *kinks(other)}
+    return corners == {0.0} and not np.any(mu) and not np.any(mv)
+
+
+def halves(first: Functions, other: Functions, c: Array, vu: Array, vv: Array) -> Array:
+    """E f(u) g(v), flat arrays, variances above 0: kinks at 0, centred variables."""
+    if len(c) > _SAMPLE**2:
+        some = slice(None, None, len(c) // _SAMPLE)
+        halves(first, other, *(x[some] for x in (c, vu, vv)))
+    f, g = composite(first), composite(other)
+    norm = _size(first, np.zeros(len(c)), vu) * _size(other, np.zeros(len(c)), vv)
+
+    def at(order: int, k: Array) -> tuple[Array, Array]:
+        return sectors.rule(f, g, c[k], vu[k], vv[k], order), norm[k]
+
+    return _settled(at, len(c), sectors.ORDERS, sectors.cost)[0]
+
+
 def _outer(
     value: Callable[[int, int, Array], tuple[Array, Array]],
     chosen: Array,
@@ -226,7 +252,7 @@ def _panels(
     corners: Sequence[float], mean: Array, std: Array, order: int, more: Sequence[Array] = ()
 ) -> tuple[Array, Array]:
     """Nodes and Gaussian weights in standard deviations, split where a kink lies; a last axis of nodes."""
-    x, w = np.polynomial.legendre.leggauss(order)
+    x, w = sectors.gauss_legendre(order)
     safe = np.where(std > 0, std, 1.0)
     inside = [(k - mean) / safe for k in corners] + list(more)
     if len(inside) < 2:

@@ -153,6 +153,32 @@ def products(plan: Plan, left: Batch, right: Batch, limit: int) -> dict[int, np.
     return found
 
 
+_HEAD = 8
+
+
+def equal_rows(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where two batches have equal inputs: the pairs of indices.
+
+    Examples
+    --------
+    >>> equal_rows(np.array([[1.0], [0.0]]), np.array([[-0.0], [2.0], [1.0]]))
+    (array([0, 1]), array([2, 0]))
+    """
+    a, b = (x.reshape(len(x), -1) for x in (first, second))
+    heads = [np.ascontiguousarray(x[:, :_HEAD]) + 0.0 for x in (a, b)]  # -0.0 is 0.0
+    where: dict[bytes, list[int]] = {}
+    for j, row in enumerate(heads[1]):
+        where.setdefault(row.tobytes(), []).append(j)
+    found = [
+        (i, j)
+        for i, row in enumerate(heads[0])
+        for j in where.get(row.tobytes(), ())
+        if (first is second and i == j) or np.array_equal(a[i], b[j])
+    ]
+    table = np.array(found, dtype=np.int64).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
 @dataclass(frozen=True, eq=False)
 class Listed:
     """Pairs one by one, equally many inputs on both sides: axes (.., entries, P, 1)."""
@@ -175,6 +201,11 @@ class Listed:
 
     def gram(self, op: Gram) -> np.ndarray:
         """Inner products of channels, without their variance."""
+        (k, m), (i, j) = op.lines, op.positions
+        a, b = self.left.channels(k), self.right.channels(m)
+        if len(i) > max(a.shape[2], b.shape[2]):  # most pairs of positions: one product of everything
+            whole = np.ascontiguousarray(a.transpose(0, 2, 1)) @ np.ascontiguousarray(b)
+            return np.ascontiguousarray(whole.transpose(1, 2, 0))[i, j][..., None]
         a, b = self.vectors(op)
         return np.sum(a * b, axis=-1)[..., None]
 

@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from ..instructions import Arithmetic
 from ..networks.evaluate import applied
+from ..sweeps import sweep_shape
+from .fusion import Formula
 from .gaps import DOUBTFUL, PARALLEL
 from .pairs import expectation, has_closed_form, together
-from .places import Alone, Batch, Grid, Place, Values, given_lines, mixed, placed, weighted
+from .places import Alone, Batch, Grid, Listed, Place, Values, given_lines, mixed, placed, weighted
 from .plan import CROSS, LEFT, RIGHT, Algebra, Constant, Expectation, Function, Given, Gram, Moment, Plan, Ref, Term
 from .simplify import Mixed, Mixture, refs, simplified
 
@@ -38,6 +41,10 @@ class Ready:
         Expectation -> all those at the same covariances, computed together with it.
     gapped : frozenset
         Moments of pairs whose gaps some kink needs.
+    subtracts : bool
+        Whether differences may lose digits (`rounding`).
+    quadrature : bool
+        Whether some expectation has no closed form.
     """
 
     plan: Plan
@@ -45,17 +52,13 @@ class Ready:
     last: tuple[int, ...]
     twins: dict[int, tuple[int, ...]]
     gapped: frozenset[int]
-
-    @property
-    def quadrature(self) -> bool:
-        """Whether some expectation has no closed form."""
-        return any(
-            isinstance(m.op, Expectation) and not has_closed_form(m.op.functions, m.op.means) for m in self.plan.moments
-        )
+    subtracts: bool
+    quadrature: bool
 
 
 def prepare(plan: Plan) -> Ready:
     """The fast form of a plan, and what has to be kept."""
+    sweep_shape(plan.program)
     plan = simplified(plan)
     used = [refs(m.op) for m in plan.moments]
     kept = {r.moment for m, rs in zip(plan.moments, used, strict=True) if m.cross for r in rs if r.side != CROSS}
@@ -66,7 +69,9 @@ def prepare(plan: Plan) -> Ready:
             last[r.moment] = max(last[r.moment], k)
     for _, r in plan.outputs:
         last[r.moment] = len(plan.moments)
-    return Ready(plan, frozenset(kept), tuple(last), _twins(plan), _gapped(plan))
+    open_ = (m.op for m in plan.moments if isinstance(m.op, Expectation))
+    quadrature = any(not has_closed_form(op.functions, op.means) for op in open_)
+    return Ready(plan, frozenset(kept), tuple(last), _twins(plan), _gapped(plan), _cancels(plan), quadrature)
 
 
 def _twins(plan: Plan) -> dict[int, tuple[int, ...]]:
@@ -99,6 +104,29 @@ def _gapped(plan: Plan) -> frozenset[int]:
             found.add(k)
             stack += [r.moment for r in refs(plan.moments[k].op) if r.side == CROSS]
     return frozenset(found)
+
+
+def _cancels(plan: Plan) -> bool:
+    """Whether something of a plan is subtracted, so that an error may outgrow those it is made of."""
+    return any(_subtracts(m.op) for m in plan.moments)
+
+
+def _subtracts(op: Any) -> bool:
+    match op:
+        case Mixed(mixtures=mixtures, terms=terms):
+            return any(np.any(m.matrix.data < 0) for m in mixtures) or any(
+                np.any(np.asarray(weighted(t.weight, 0)) < 0) for t in terms
+            )
+        case Function(fn=Arithmetic(name="add" | "subtract")):
+            return True
+        case Expectation(functions=functions, means=means):
+            return any(m is not None for m in means) or any(sums_of(side) for side in functions)
+    return False
+
+
+def sums_of(side: Any) -> list[Formula]:
+    """Compositions with a sum or a difference in them."""
+    return [f for fn, _ in side for f in fn.params if isinstance(f, Formula) and f.adds]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -144,10 +172,14 @@ def nearly(functions: Sequence[Any], second: dict[tuple[int, int], np.ndarray]) 
     cov = second.get((0, 1))
     if cov is None or not _kinked(functions):
         return None
+    least = (1 - _NEARLY) * float(np.sqrt(np.min(second[0, 0])) * np.sqrt(np.min(second[1, 1])))
+    jump = any(jumps([[f], [f]]) for side in functions for f in side)
+    if np.min(cov) > -least and (not jump or np.max(cov) < least):
+        return None
     edge = edge_of(second)
     edge *= 1 - _NEARLY
     near = np.less_equal(cov, -edge)
-    if any(jumps([[f], [f]]) for side in functions for f in side):
+    if jump:
         near |= cov >= edge
     return near & (edge > 0) if near.any() else None
 
@@ -203,8 +235,11 @@ def _beneath(plan: Plan, roots: frozenset[int]) -> set[int]:
     return needed
 
 
-def tile(ready: Ready, place: Grid) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """The outputs for all pairs of two batches, axes (sweep, N1, N2) of each, and the pairs that need more care."""
+def tile(ready: Ready, place: Grid | Listed) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """The outputs for all pairs of two batches, or a list of pairs, and the pairs that need more care.
+
+    Axes (sweep, N1, N2), or (sweep, P, 1).
+    """
     left, right = place.left, place.right
     values: Values = {}
     doubtful: np.ndarray | None = None
@@ -227,11 +262,11 @@ def tile(ready: Ready, place: Grid) -> tuple[dict[str, np.ndarray], np.ndarray |
                     values.pop(r.moment, None)
     outputs = {name: place.fetch(ref, values)[..., 0, :, :] for name, ref in ready.plan.outputs}
     if doubtful is not None:
-        doubtful = np.broadcast_to(doubtful, (len(left.x), len(right.x)))
+        doubtful = np.broadcast_to(doubtful, (len(left.x), len(right.x) if isinstance(place, Grid) else 1))
     return outputs, doubtful
 
 
-def _expectations(ready: Ready, k: int, values: Values, place: Grid) -> tuple[Values, np.ndarray | None]:
+def _expectations(ready: Ready, k: int, values: Values, place: Grid | Listed) -> tuple[Values, np.ndarray | None]:
     """Expectations at the same covariances, and where they are nearly singular."""
     members = ready.twins.get(k, (k,))
     ops = [op for m in members if isinstance(op := ready.plan.moments[m].op, Expectation)]

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from .plan import CROSS, Algebra, Expectation, Function, Moment, Op, Plan, Ref, Term
 
+_EPS = float(np.finfo(float).eps)
 _GROWTH = 1.25  # a composition may hold so many times the entries of its parts
 
 
@@ -48,7 +49,7 @@ def simplified(plan: Plan) -> Plan:
         if isinstance(op, Algebra):
             mixtures, terms = _split(op, moment, moments)
             mixtures = _composed(mixtures, linear)
-            terms = [_aliased_term(t, linear) for t in terms]
+            terms = [_aliased_term(t, linear) for t in terms if all(linear.get(r.moment) != {} for r in t.factors)]
             if not terms:
                 linear[k] = mixtures
             for sum_ in _shared(terms, linear, moments, CROSS if moment.cross else 0):
@@ -57,6 +58,17 @@ def simplified(plan: Plan) -> Plan:
                 ops[new], place[new] = _mixed(sum_.mixtures, ()), k - 0.5
                 terms = [t for t in terms if not any(t is old for old in sum_.terms)]
                 terms.append(Term(1, (sum_.factor, Ref(new, sum_.side)), sum_.rows))
+            if moment.cross and moment.size == 1:
+                for form in _bilinear(terms, moments):
+                    found = _known(form, ops)
+                    if found is None:
+                        found = len(moments), 1.0
+                        moments.append(Moment(moment.op, form.matrix.shape[0], True, f"part of {moment.text}"))
+                        ops[found[0]] = _mixed({(form.right, CROSS): form.matrix}, ())
+                        place[found[0]] = k - 0.5
+                    terms = [t for t in terms if not any(t is old for old in form.terms)]
+                    rows = np.zeros(form.matrix.shape[0], dtype=np.int64)
+                    terms.append(Term(found[1], (Ref(form.left, CROSS), Ref(found[0], CROSS)), rows))
             op = _mixed(mixtures, tuple(terms))
         elif isinstance(op, Expectation):
             means = tuple(None if m is None else _aliased(m, linear) for m in op.means)
@@ -112,6 +124,57 @@ def _shared(terms: list[Term], linear: dict[int, Linear], moments: list[Moment],
         )
         taken += [t for t, _ in free]
     return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Form:
+    """``left . (matrix @ right)`` in place of several sums of products of their entries."""
+
+    left: int
+    right: int
+    matrix: Any
+    terms: tuple[Term, ...]
+
+
+def _bilinear(terms: list[Term], moments: list[Moment]) -> list[_Form]:
+    """Sums of products of entries of the same two moments: the taps of a convolution in the tangent kernel of its weights."""
+    groups: dict[tuple[int, int], list[Term]] = {}
+    for term in terms:
+        if len(term.factors) == 2 and not np.ndim(term.weight) and all(r.entries is not None for r in term.factors):
+            first, other = term.factors
+            if first.side == other.side == CROSS:
+                groups.setdefault((first.moment, other.moment), []).append(term)
+    out = []
+    for (left, right), members in groups.items():
+        if len(members) > 1:
+            at = [np.concatenate([t.factors[k].entries for t in members]) for k in (0, 1)]
+            data = np.concatenate([np.full(len(t.factors[0].entries), float(t.weight)) for t in members])  # type: ignore[arg-type]
+            shape = moments[left].size, moments[right].size
+            out.append(_Form(left, right, sparse.csr_matrix((data, tuple(at)), shape), tuple(members)))
+    return out
+
+
+def _known(form: _Form, ops: dict[int, Any]) -> tuple[int, float] | None:
+    """A moment that is a multiple of ``matrix @ right`` already, and one over the multiple."""
+    form.matrix.sort_indices()
+    for k, op in ops.items():
+        if not isinstance(op, Mixed) or op.terms or len(op.mixtures) != 1:
+            continue
+        (m,) = op.mixtures
+        if (
+            (m.moment, m.side) != (form.right, CROSS)
+            or m.matrix.shape != form.matrix.shape
+            or m.matrix.nnz != form.matrix.nnz
+        ):
+            continue
+        m.matrix.sort_indices()
+        same = np.array_equal(m.matrix.indptr, form.matrix.indptr) and np.array_equal(
+            m.matrix.indices, form.matrix.indices
+        )
+        ratio = form.matrix.data / m.matrix.data if same else np.zeros(0)
+        if same and np.all(np.abs(ratio - ratio[0]) <= 4 * _EPS * abs(ratio[0])):
+            return k, float(ratio[0])
+    return None
 
 
 def _name(ref: Ref) -> tuple[Any, ...]:

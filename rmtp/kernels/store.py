@@ -66,6 +66,8 @@ class Files(Memory):
         stem = base.with_suffix("") if base.suffix == ".npy" else base
         self.paths = {name: Path(f"{stem}.npy" if len(names) == 1 else f"{stem}.{name}.npy") for name in names}
         self.mark = Path(f"{stem}.progress")
+        if not base.parent.is_dir():
+            raise BadParameter(f"out={str(path)!r}: there is no folder {base.parent}", remedy="make the folder first")
         self.key = hashlib.sha256(fingerprint + str(blocks).encode()).digest()
         self.errors = np.full(blocks, np.inf)  # of blocks that are not finished
         if self.mark.exists():

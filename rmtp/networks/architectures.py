@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import ORDERS as MOST
-from ..arguments import shown
+from ..arguments import function, shown
 from ..ensembles import Dim, check_dim
 from ..errors import BadParameter
 from ..handles import Vector
@@ -64,6 +64,7 @@ def mlp(
     (2, 3, 3)
     """
     check_dim(width)
+    function(phi, "phi")
     weights, biases = _per_layer(weight_std, depth, "weight_std"), _per_layer(bias_std, depth, "bias_std")
 
     def net(x: Any) -> Output:
@@ -119,6 +120,7 @@ def cnn(
     array([[1.]])
     """
     check_dim(width)
+    function(phi, "phi")
     weights, biases = _per_layer(weight_std, depth, "weight_std"), _per_layer(bias_std, depth, "bias_std")
     pool = _pooling(pooling, {"flatten": lambda h: h, "average": global_pool})
 
@@ -169,6 +171,7 @@ def resnet(
     array([[1.125]])
     """
     check_dim(width)
+    function(phi, "phi")
     weights, biases = _per_layer(weight_std, depth, "weight_std"), _per_layer(bias_std, depth, "bias_std")
     branches = _per_layer(branch_std, depth, "branch_std")
 
@@ -220,6 +223,7 @@ def recurrent_network(
     array([[5.]])
     """
     check_dim(width)
+    function(cell, "cell")
     pool = _pooling(pooling, {"last": lambda h: h[:, -1], "average": global_pool})
     layers = _per_layer(None, depth, "depth")
 
@@ -285,6 +289,8 @@ def transformer(
     array([[1.]])
     """
     check_dim(width)
+    function(phi, "phi")
+    function(attention, "attention")
     weights = _per_layer(weight_std, depth, "weight_std")
     pool = _pooling(pooling, {"average": global_pool, "first": lambda h: h[:, 0], "last": lambda h: h[:, -1]})
 

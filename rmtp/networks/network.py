@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,8 @@ from ..errors import BadParameter
 from ..handles import Scalar, Vector
 from ..instructions import Input
 from .layers import Output
+
+_LARGEST = 1e70  # determinants of covariances are fourth powers
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +77,7 @@ def trace(net: Callable[[Any], Any], shape: Sequence[int]) -> Traced:
     """
     if not callable(net):
         raise BadParameter(f"{net!r} is not a network", remedy="a function of one input that ends in rmtp.readout(h)")
+    _check_takes_one(net)
     x = Scalar(Input("x"), (), None, tuple(("", size) for size in sizes(shape, "shape")), "x")
     out = net(x)
     if isinstance(out, Vector):
@@ -86,16 +90,31 @@ def trace(net: Callable[[Any], Any], shape: Sequence[int]) -> Traced:
     return Traced(x, output, summand)
 
 
+def _check_takes_one(net: Callable[[Any], Any]) -> None:
+    try:
+        takes = inspect.signature(net)
+    except (TypeError, ValueError):  # a function of C code has none
+        return
+    try:
+        takes.bind(None)
+    except TypeError as error:
+        raise BadParameter(
+            f"a network that does not take one input: {error}",
+            remedy="lambda x: net(x, ...) for a layer or a function of more",
+        ) from None
+
+
 def batch(x: Any, what: str = "X") -> np.ndarray:
     """Inputs as a float array, one per row.
 
     Raises
     ------
     BadParameter
-        If there is no batch axis, or a number is not finite.
+        If there is no batch axis, a number is not finite, or fourth powers of an input overflow or underflow.
     """
     try:
-        if np.iscomplexobj(x):
+        given = np.asarray(x)
+        if given.dtype.kind not in "biufO" or np.any(np.ma.getmaskarray(x) if np.ma.isMaskedArray(x) else False):
             raise TypeError
         array = np.asarray(x, dtype=float)
     except (TypeError, ValueError, OverflowError):
@@ -109,4 +128,11 @@ def batch(x: Any, what: str = "X") -> np.ndarray:
     if not np.all(np.isfinite(array)):
         bad = np.argwhere(~np.isfinite(array))[0]
         raise BadParameter(f"{what} holds {array[tuple(bad)]} at {tuple(int(b) for b in bad)}", remedy="finite inputs")
+    largest = np.max(np.abs(array), axis=tuple(range(1, array.ndim)))
+    bad = np.flatnonzero((largest > _LARGEST) | ((largest > 0) & (largest < 1 / _LARGEST)))
+    if len(bad):
+        raise BadParameter(
+            f"{what}[{bad[0]}] is of size {largest[bad[0]]:.3g}, whose fourth power is beyond the range of floats",
+            remedy="scaled inputs, or zeros",
+        )
     return array

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,8 @@ _FORWARD_ROOT = replace(SQRT, partials=_no_gradient, params=("forward",))
 
 
 def _check_epsilon(epsilon: Any) -> None:
-    if not isinstance(epsilon, Node) and not (np.ndim(epsilon) == 0 and 0 <= epsilon < np.inf):
+    known = isinstance(epsilon, int | float | Fraction | np.number) and 0 <= epsilon < np.inf
+    if not isinstance(epsilon, Node) and not known:
         raise BadParameter(f"epsilon={epsilon!r}", remedy="a number >= 0, or rmtp.parameter(values) for a sweep")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from ..arguments import function
 from ..ensembles import Dim
 from ..errors import AxisError
 from ..handles import Scalar, Vector
@@ -63,6 +64,7 @@ def rnn(
     >>> rmtp.nngp(net, [[[1.0], [1.0]]]).round(12)
     array([[1.]])
     """
+    function(phi, "phi")
     W = Gaussian(width, width, weight_std)
     driven = _driven(x, width, input_std, bias_std, "rnn")
 
