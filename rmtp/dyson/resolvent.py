@@ -203,10 +203,19 @@ class Resolvent:
     def _refuse_infinite_diagonals(self) -> None:
         for c in self.system.components:
             for k, values in self.system.rule(c, _LEVELS[0]).values.items():
-                if not is_symbolic(values) and not np.all(np.isfinite(values.astype(float))):
+                if is_symbolic(values):
+                    continue
+                where = f"diag({handle_text(self.system.program.coefficients[k])}) in {self.expression!r}"
+                if np.any(np.isnan(values.astype(float))):
+                    raise BadParameter(
+                        "a diagonal has entries that are no numbers: a function outside its domain",
+                        where=where,
+                        remedy="a function that is real on all values of its vector: np.sqrt(x**2), np.log(1 + x**2)",
+                    )
+                if not np.all(np.isfinite(values.astype(float))):
                     raise NotInvertible(
                         "a diagonal has infinite entries: it divides by a vector that has zeros",
-                        where=f"diag({handle_text(self.system.program.coefficients[k])}) in {self.expression!r}",
+                        where=where,
                         remedy="a vector that stays away from 0, or a ridge: x / (x**2 + lam)",
                     )
 
