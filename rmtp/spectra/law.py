@@ -14,7 +14,7 @@ from ..dyson.coefficients import composite_rule
 from ..errors import BadParameter, NotConverged, UnsupportedOperation
 from ..sample import generator, positive
 from . import transforms
-from .arguments import moment_order, real_points, shaped
+from .arguments import moment_order, probabilities, real_points, shaped
 from .axis import Atom, Edge, Interval
 from .density import Panel, evaluate_cdf, from_series, integrate, invert_cdf
 
@@ -160,9 +160,7 @@ class Law:
 
     def ppf(self, q: Any) -> Any:
         """The smallest x with ``cdf(x) >= q``."""
-        flat, shape = real_points(q)
-        if np.any((flat < 0) | (flat > 1)):
-            raise BadParameter(f"ppf: q = {q!r} is no probability", remedy="0 <= q <= 1")
+        flat, shape = probabilities(q)
         _, atoms, panels = self._structure
         total = (panels[-1].below + panels[-1].mass if panels else 0.0) + sum(a.mass for a in atoms)
         goal = flat * total
