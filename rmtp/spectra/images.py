@@ -3,8 +3,8 @@
 ``(z - p(Y))^-1 = sum_i (t_i - Y)^-1 / p'(t_i)`` over the roots t_i of p(t) = z, so that the eigenvalues of p(Y) are p of those
 of Y, and the law of p(Y) is the image of the law of Y. Its density diverges at images of critical points of p, in the middle
 of the support as a rule: a matter of p alone, which the fixed point of p(Y) shows only as a singularity like any other, at
-the cost of a path down to it for every point. Everything here is therefore taken from panels of Y; g and moments remain those
-of the Dyson equation of p(Y), and check it.
+the cost of a path down to it for every point. Everything here is therefore taken from the law of Y but moments, which remain
+those of the Dyson equation of p(Y) and check it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..dense import is_symmetric
 from ..dyson.linear import expression_key
 from ..ensembles import Number
 from ..matrices import Expression, Identity, Product, Total
-from .arguments import probabilities, real_points, shaped
+from .arguments import complex_points, probabilities, real_points, shaped
 from .axis import Atom, Edge, Interval
 from .density import Panel, evaluate_cdf
 from .spectral import SpectralLaw
@@ -30,7 +30,10 @@ from .spectral import SpectralLaw
 _MOST = 24  # the degree up to which critical points are looked for
 _SAME = 1e-11  # of the size of a law: points that are one point
 _BISECTIONS = 70
-_REAL = 1e-9
+_REAL = 1e-9  # the imaginary part of a real root
+_POLISHED = 3
+_LOST = 0.1  # of the moduli: terms that cancel
+_DOUBLE = 1e-3  # p' at a root, relative to the sum of its moduli, below which digits of the sum are lost
 
 
 @dataclass(frozen=True)
@@ -52,17 +55,9 @@ def polynomial(m: Expression) -> Polynomial | None:
     >>> polynomial(W @ W.T @ W @ W.T - 3 * W @ W.T).coefficients
     (0, -3, 1)
     """
-    words: list[tuple[Number, tuple[Expression, ...]]] = []
-    for c, term in m.terms if isinstance(m, Total) else ((1, m),):
-        if not isinstance(c, int | float | Fraction):
-            return None
-        match term:
-            case Product(factors=factors):
-                words.append((c, factors))
-            case Identity():
-                words.append((c, ()))
-            case _:
-                words.append((c, (term,)))
+    words = [_word(c, term) for c, term in (m.terms if isinstance(m, Total) else ((1, m),))]
+    if not all(isinstance(c, int | float | Fraction) for c, _ in words):
+        return None
     named = [(c, tuple(map(expression_key, word))) for c, word in words]
     longer = [k for k, (_, word) in enumerate(words) if word]
     if not longer:
@@ -84,6 +79,21 @@ def polynomial(m: Expression) -> Polynomial | None:
             coefficients.pop()
         return Polynomial(generator, tuple(coefficients)) if len(coefficients) > 2 else None
     return None
+
+
+def _word(c: Any, term: Expression) -> tuple[Any, tuple[Expression, ...]]:
+    """A term as a number times a product of letters; ``(2 * A) @ B`` has its number in a factor."""
+    match term:
+        case Identity():
+            return c, ()
+        case Product(factors=factors):
+            parts = [_word(1, f) for f in factors]
+            for d, _ in parts:
+                c = c * d
+            return c, tuple(letter for _, word in parts for letter in word)
+        case Total(terms=((d, inner),)):
+            return _word(c * d, inner)
+    return c, (term,)
 
 
 @dataclass(frozen=True)
@@ -202,6 +212,43 @@ class ImageLaw(SpectralLaw):
                     out[flat == e.x] = np.inf
         return shaped(out, shape)
 
+    def stieltjes(self, z: Any, dps: int | None = None) -> Any:
+        """``g(z) = sum g_Y(t) / p'(t)`` over all t with p(t) = z; with `dps`, or next to a double root, of the Dyson equation.
+
+        Raises
+        ------
+        OnSpectrum
+            If a real z lies in the support.
+        """
+        if dps is not None:
+            return super().stieltjes(z, dps)
+        array = complex_points(z, "stieltjes")
+        flat = array.ravel()
+        if np.any(flat.imag == 0):
+            self._refuse_on_spectrum(flat[flat.imag == 0].real)
+        degree = len(self._p) - 1
+        companion = np.zeros((len(flat), degree, degree), dtype=complex)
+        companion[:, np.arange(1, degree), np.arange(degree - 1)] = 1
+        companion[:, :, -1] = -self._p[:-1] / self._p[-1]
+        companion[:, 0, -1] += flat / self._p[-1]
+        t = np.linalg.eigvals(companion)
+        for _ in range(_POLISHED):
+            with np.errstate(all="ignore"):
+                step = (self._at(t) - flat[:, None]) / np.polynomial.polynomial.polyval(t, self._slope)
+            t = t - np.where(np.abs(step) <= 1e-6 * np.abs(t), step, 0)
+        slope = np.polynomial.polynomial.polyval(t, self._slope)
+        # of p(t) - z every root is the limit of one for z above the axis
+        t = np.where((flat.imag == 0)[:, None] & (np.abs(t.imag) <= _REAL * np.abs(t)), t.real + 0j, t)
+        with np.errstate(all="ignore"):
+            terms = np.reshape(self.law.stieltjes(t), t.shape) / slope
+            g = terms.sum(axis=1)
+        size = np.polynomial.polynomial.polyval(np.abs(t), np.abs(self._slope))
+        near = np.min(np.abs(slope) / size, axis=1)
+        double = (near < _DOUBLE) & ~(np.abs(g) >= _LOST * np.abs(terms).sum(axis=1)) | (near < _DOUBLE**2)
+        if double.any():
+            g[double] = super().stieltjes(flat[double])
+        return g.reshape(array.shape) if array.ndim else complex(g[0])
+
     def cdf(self, x: Any) -> Any:
         """``mu((-inf, x])``, atoms included: the mass of Y where p is no more than x."""
         flat, shape = real_points(x)
@@ -253,20 +300,19 @@ class ImageLaw(SpectralLaw):
 
 def _united(pieces: Sequence[Piece], same: float) -> list[Interval]:
     """Intervals of the image, parted where the density diverges or vanishes."""
-    spans = []
-    for p in pieces:
-        ends = [(p.at_low, p.power_low), (p.at_high, p.power_high)]
-        spans.append(sorted(ends))
+    spans: list[list[tuple[float, float]]] = [
+        sorted([(p.at_low, p.power_low), (p.at_high, p.power_high)]) for p in pieces
+    ]
     points: list[float] = []
     for x in sorted(x for span in spans for x, _ in span):
         if not points or x - points[-1] > same:
             points.append(x)
     sides: dict[float, tuple[float | None, float | None]] = {}
     for x in points:
-        left = [e for (_, _), (b, e) in spans if abs(b - x) <= same]
-        right = [e for (a, e), (_, _) in spans if abs(a - x) <= same]
+        ending = [e for (_, _), (b, e) in spans if abs(b - x) <= same]
+        starting = [e for (a, e), (_, _) in spans if abs(a - x) <= same]
         through = [0.0 for (a, _), (b, _) in spans if a < x - same and b > x + same]
-        sides[x] = min(left + through, default=None), min(right + through, default=None)
+        sides[x] = min(ending + through, default=None), min(starting + through, default=None)
     out: list[Interval] = []
     start: Edge | None = None
     for x in points:
@@ -324,10 +370,11 @@ def _real_roots(simple: Sequence[Fraction]) -> list[float]:
     roots = p.roots()
     size = float(np.abs(roots).max())
     out = []
-    for root in roots[np.abs(roots.imag) <= _REAL * max(size, 1e-300)].real.tolist():
-        for _ in range(3):
+    for start in roots[np.abs(roots.imag) <= _REAL * max(size, 1e-300)].real.tolist():
+        root = float(start)
+        for _ in range(_POLISHED):
             root -= exactly(simple, root) / (exactly(_derived(simple), root) or np.inf)
-        out.append(0.0 if simple[0] == 0 and abs(root) <= _REAL * size else float(root))
+        out.append(0.0 if simple[0] == 0 and abs(root) <= _REAL * size else root)
     return out
 
 
