@@ -243,7 +243,7 @@ class Coefficients:
                 found = {k: evaluate_form(self.atoms, f, nodes) for k, f in zip(group, forms, strict=True)}
                 return {k: np.broadcast_to(v, flat.shape).astype(float).reshape(t.shape) for k, v in found.items()}
 
-            lines.append(Line(share, tuple(self._breaks(forms, roots)) if rank else (), values))
+            lines.append(Line(share, tuple(self._cuts(forms, roots, rank, parts)), values))
         return lines
 
     def _quadrature(self, forms: list[Form], level: int) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -290,7 +290,7 @@ class Coefficients:
                 f"the coefficients of one coordinate depend on {dims} continuous variables",
                 remedy="piecewise linear nonlinearities, discrete laws, or fewer layers through one width",
             )
-        breaks = self._breaks(forms, roots) if dims == 1 and rank == 1 else []
+        breaks = self._cuts(forms, roots, rank, parts) if dims == 1 else []
         lines = [normal_rule(breaks, level if dims == 1 else min(level, 16 // max(dims, 1)))] * dims
         grids = np.meshgrid(*(t for t, _ in lines), indexing="ij") if lines else []
         shares: np.ndarray = np.ones(())
@@ -299,6 +299,14 @@ class Coefficients:
         t = [g.ravel() for g in grids]
         shares = shares.ravel()
         return _leaves(roots, rank, parts, t, shares.shape), shares
+
+    def _cuts(
+        self, forms: list[Form], roots: dict[int, np.ndarray], rank: int, parts: dict[int, Component]
+    ) -> list[float]:
+        """Where functions of one variable, Gaussian or drawn, are not smooth."""
+        if rank:
+            return self._breaks(forms, roots)
+        return [t for p in parts.values() if isinstance(p, Continuous) for t in p.corners]
 
     def _breaks(self, forms: list[Form], roots: dict[int, np.ndarray]) -> list[float]:
         """Where a function of the single normal variable has kinks; those of functions of functions are left to the level."""

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..dyson.resolvent import Resolvent
 from .axis import Atom, Axis, Interval, recognised, wynn
 
 MASS = 1e-11  # below which a mass is rounding
 _CELLS = 4000
 _LEAST = 1e-3  # the smallest share of the mass that is searched for everywhere
 _CIRCLE = 48
+_OF_WIDTHS = 1e-8  # how near a number made of widths a mass at 0 is taken for it, with continuous coefficients
 _DEEPEST = 1e-12  # how near a point that touches the continuous part is approached, in spreads
 
 
@@ -134,6 +136,20 @@ def _above(axis: Axis, centre: float) -> float:
     return mass if mass <= weight[-1] + 1e-10 else 0.0  # i h g falls to the mass of the point
 
 
+def _of_widths(own: Resolvent, mass: float) -> float:
+    """The mass at 0, to rounding where it is what widths leave over: one minus a width, or a difference of two, over the size.
+
+    Beside a density like x**(-4/5), i h g approaches the mass like h**(1/5), and extrapolation leaves ten digits of it.
+    """
+    if own.finite:
+        return mass
+    program = own.system.program
+    size = sum(float(d.ratio) for d in program.space)
+    widths = {float(d.ratio) for m in program.matrices for d in (m.rows, m.cols)} | {size, 0.0}
+    ranks = {abs(a - b) / size for a in widths for b in widths}
+    return min((r for r in ranks if abs(r - mass) <= _OF_WIDTHS), key=lambda r: abs(r - mass), default=mass)
+
+
 @dataclass(frozen=True)
 class Zero:
     """What g(i h) does as h -> 0: the mass at 0, and the exponent of the rest (0 if it stays finite)."""
@@ -164,7 +180,7 @@ def at_zero(axis: Axis) -> Zero:
     mass = wynn(weight[: max(last, 6)])
     # where the walk ends early, what is extrapolated beyond the last step is a mass only if it outweighs that step
     least = MASS if own.finite else max(1e-7, 10 * float(steps[max(last, 6) - 2]))
-    mass = mass if mass > least else 0.0
+    mass = _of_widths(own, mass) if mass > least else 0.0
     rest = np.abs(g - mass / z)[: max(last, 6)]
     with np.errstate(all="ignore"):
         slopes = np.diff(np.log(rest)) / np.diff(np.log(h[: len(rest)]))

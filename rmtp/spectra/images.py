@@ -260,7 +260,7 @@ class ImageLaw(SpectralLaw):
         out = np.zeros(x.shape)
         for piece in self._pieces:
             rising = piece.at_high > piece.at_low
-            t = self._preimages(np.clip(x, *sorted((piece.at_low, piece.at_high))), piece)
+            t = self._preimages(np.clip(x, min(piece.at_low, piece.at_high), max(piece.at_low, piece.at_high)), piece)
             t = np.where(x >= max(piece.at_low, piece.at_high), piece.high if rising else piece.low, t)
             t = np.where(x <= min(piece.at_low, piece.at_high), piece.low if rising else piece.high, t)
             start, end = (np.full(t.shape, piece.low), t) if rising else (t, np.full(t.shape, piece.high))

@@ -103,7 +103,8 @@ class SpectralLaw(Law):
             edge, width = (i.left if right else i.right), i.right.x - i.left.x
             if at_zero and 0 < edge.exponent < np.inf:
                 return self._beside_atom(edge.exponent, width, right)
-            reach = (_REACH if edge.exponent <= 0 else _FADING) * width
+            # on both sides of an atom at 0 the density drowns sooner
+            reach = (_REACH if edge.exponent <= 0 and not (both and at_zero) else _FADING) * width
             t, w = np.polynomial.legendre.leggauss(32)
             z = reach * np.exp(1j * np.pi * (t + 1) / 2)
             g = self.resolvent.mean_of(self.resolvent.solve(z).g)
