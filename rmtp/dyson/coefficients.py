@@ -119,6 +119,11 @@ class Coefficients:
             weights = np.outer(weights, r.weights).ravel()
         return Rule(values, weights, all(r.finite for r in rules))
 
+    def dimensions(self, wanted: Sequence[int]) -> int:
+        """How many independent groups of the coefficients `wanted` take infinitely many values."""
+        groups = [[self.forms[k] for k in group] for group in self._independent(wanted)]
+        return sum(finite_leaves(self.atoms, own) is None for own in groups)
+
     def lines(self, wanted: Sequence[int]) -> list[Line] | None:
         """The joint law of the coefficients `wanted` as lines; None if it needs several continuous variables at once."""
         groups = self._independent(wanted)
@@ -254,8 +259,7 @@ class Coefficients:
             nodes, shares = self._nodes(forms, roots, rank, parts, level)
             values.append([np.broadcast_to(evaluate_form(self.atoms, f, nodes), shares.shape) for f in forms])
             weights.append(share * shares)
-        joined = [np.concatenate([v[k] for v in values]) for k in range(len(forms))]
-        return np.concatenate(weights), joined
+        return _merged(np.concatenate(weights), [np.concatenate([v[k] for v in values]) for k in range(len(forms))])
 
     def _roots(self, forms: list[Form], gaussians: list[int]) -> dict[int, np.ndarray]:
         """Every Gaussian leaf as a combination of as few standard normals as the forms can see."""
@@ -343,6 +347,14 @@ def _leaves(
             case Continuous(frozen):
                 nodes[a] = at_normal(frozen, t[rank + moving.index(a)])
     return nodes
+
+
+def _merged(weights: np.ndarray, values: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Nodes with equal values as one: an even function of a symmetric variable takes every value twice."""
+    rows, place = np.unique(np.stack(values, axis=1).astype(float), axis=0, return_inverse=True)
+    if 3 * len(rows) > 2 * len(weights):
+        return weights, values
+    return np.bincount(place.ravel(), weights, len(rows)), list(rows.T)
 
 
 def _beside(

@@ -21,6 +21,7 @@ MASS = 1e-11  # below which a mass is rounding
 _CELLS = 4000
 _LEAST = 1e-3  # the smallest share of the mass that is searched for everywhere
 _CIRCLE = 48
+_DEPTHS = (8, 14, 120)  # decades of heights above 0
 _OF_WIDTHS = 1e-8  # how near a number made of widths a mass at 0 is taken for it, with continuous coefficients
 _DEEPEST = 1e-12  # how near a point that touches the continuous part is approached, in spreads
 
@@ -167,7 +168,10 @@ def at_zero(axis: Axis) -> Zero:
     own = axis.resolvent
     h = own.spread * 10.0 ** -np.arange(1, 121)
     z = 1j * h
-    out = own.solve(z if own.finite else z[:14])
+    for depth in _DEPTHS if own.finite else _DEPTHS[:2]:  # where digits end, the way on is long and leads nowhere
+        out = own.solve(z[:depth])
+        if not out.good.all():
+            break
     count = int(np.argmin(out.good)) if not out.good.all() else len(out.z)
     g, z = own.mean_of(out.g)[:count], z[:count]
     if count < 6:
