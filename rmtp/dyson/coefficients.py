@@ -8,6 +8,7 @@ doubles until the answer stands still. Independent groups of coefficients are ne
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -310,7 +311,9 @@ class Coefficients:
         """Where functions of one variable, Gaussian or drawn, are not smooth."""
         if rank:
             return self._breaks(forms, roots)
-        return [t for p in parts.values() if isinstance(p, Continuous) for t in p.corners]
+        with warnings.catch_warnings():  # of searches that SciPy gives up where no mass is left
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return [t for p in parts.values() if isinstance(p, Continuous) for t in p.corners]
 
     def _breaks(self, forms: list[Form], roots: dict[int, np.ndarray]) -> list[float]:
         """Where a function of the single normal variable has kinks; those of functions of functions are left to the level."""

@@ -315,19 +315,29 @@ def _end(axis: Axis, edge: Edge, bracket: float) -> Edge:
     """
     own = axis.resolvent
     for reach in (1e-5, 1e-4, 1e-3):  # a density that falls fast ends beyond what was seen of it
-        x = edge.x + np.sign(bracket) * own.spread * reach * np.geomspace(1, 40, 9)
-        _, inside, known, out = axis.look(x)
-        if inside.any() or not known.all():
+        end = _pole(axis, edge.x, np.sign(bracket) * own.spread * reach)
+        if end is None or abs(end - edge.x) >= max(10 * abs(bracket), reach * own.spread):
             continue
-        best = np.inf
-        for pole in own.poles(out):
-            if np.all(np.isfinite(pole)) and len(set(np.sign(pole))) == 1 and np.abs(pole[0]) < 0.5 * np.abs(pole[-1]):
-                root = float(interpolate.BarycentricInterpolator(pole, x)(0.0))
-                best = root if abs(root - edge.x) < abs(best - edge.x) else best
-        if abs(best - edge.x) < max(10 * abs(bracket), reach * own.spread):
-            end = recognised(best, own.spread)
-            return Edge(end, _power_at(axis, end, -float(np.sign(bracket)), edge.exponent))
+        nearer = _pole(axis, end, np.sign(bracket) * own.spread * 1e-6)
+        if nearer is not None and abs(nearer - end) < 1e-6 * own.spread:
+            end = nearer
+        end = recognised(end, own.spread)
+        return Edge(end, _power_at(axis, end, -float(np.sign(bracket)), edge.exponent))
     return edge
+
+
+def _pole(axis: Axis, x: float, step: float) -> float | None:
+    """Where the answer of the end of a coefficient has its pole, from points outside the support that begin a step from x."""
+    points = x + step * np.geomspace(1, 40, 9)
+    _, inside, known, out = axis.look(points)
+    if inside.any() or not known.all():
+        return None
+    roots = [
+        float(interpolate.BarycentricInterpolator(pole, points)(0.0))
+        for pole in axis.resolvent.poles(out)
+        if np.all(np.isfinite(pole)) and len(set(np.sign(pole))) == 1 and np.abs(pole[0]) < 0.5 * np.abs(pole[-1])
+    ]
+    return min(roots, key=lambda r: abs(r - x), default=None)
 
 
 def _power_at(axis: Axis, end: float, sign: float, otherwise: float) -> float:
