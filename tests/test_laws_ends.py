@@ -99,6 +99,30 @@ def test_a_density_that_drowns_far_from_the_atom():
     assert law.atoms[0].mass == pytest.approx(2 / 3, abs=1e-12)
 
 
+def test_a_density_below_the_rounding_of_a_pole():
+    """Beta(3, 3) at ratio 3: the conjugate solution is as near as a billionth of g."""
+
+    def mean(a):
+        """E[D/(1 - a D)] by long division of 30 d**3 (1 - d)**2 by d - 1/a."""
+        s = 1 / a
+        whole = sum(c * sum(s ** (k - 1 - j) / (j + 1) for j in range(k)) for k, c in ((3, 1), (4, -2), (5, 1)))
+        return -30 * s * (whole + s**3 * (1 - s) ** 2 * mp.log(1 - a))
+
+    x = np.array([2e-4, 4e-4, 8e-4, 2e-3])
+    expected = []
+    with mp.workdps(40):
+        for v in x:
+            g = None
+            for k in range(130):
+                z = mp.mpf(v) + 1j * mp.mpf(10) ** (1 - k / mp.mpf(5))
+                f = lambda g, z=z: g * (z - mean(3 * g)) - 1  # noqa: E731
+                g = mp.findroot(f, 1 / z if g is None else g, tol=1e-50, maxsteps=60, verify=False)
+            expected.append(float(-mp.im(g) / mp.pi))
+    law = covariance(scipy.stats.beta(3, 3), 3)
+    assert np.all(np.array(expected) > 1e-8)
+    np.testing.assert_allclose(Axis(law.resolvent).density(x), expected, rtol=0, atol=1e-10)
+
+
 @pytest.mark.parametrize("ratio", [1.5, 3.0])
 def test_an_atom_beside_a_steep_power(ratio):
     """Beta(0.2, 0.7): i h g tends to the mass like h**0.2 only."""
