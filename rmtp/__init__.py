@@ -40,6 +40,7 @@ from .limit import limit
 from .matrices import Matrix, block, diag, eye, inv, outer
 from .matrixlaws import BiInvariant, Haar, Invariant, Wishart
 from .networks.layers import Output, readout
+from .nonlinearity import Outcomes
 from .program import Program, width_classes
 from .quantity import symbol
 from .results import Estimate
@@ -73,6 +74,7 @@ __all__ = [
     "Mixture",
     "Moments",
     "Normal",
+    "Outcomes",
     "Output",
     "Program",
     "RTransform",

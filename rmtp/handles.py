@@ -300,12 +300,20 @@ def divide(a: Any, b: Any) -> Any:
 
 def maximum(a: Any, b: Any) -> Any:
     """max(a, b) = b + relu(a - b): one kink, on a - b."""
+    if _is_nil(a) or _is_nil(b):
+        return apply(nl.RELU, a if _is_nil(b) else b)
     return b + apply(nl.RELU, a - b) if isinstance(a, Node) else a + apply(nl.RELU, b - a)
 
 
 def minimum(a: Any, b: Any) -> Any:
     """min(a, b) = a - relu(a - b)."""
+    if _is_nil(a) or _is_nil(b):
+        return -apply(nl.RELU, -(a if _is_nil(b) else b))
     return a - apply(nl.RELU, a - b)
+
+
+def _is_nil(x: Any) -> bool:
+    return isinstance(x, int | float | Fraction | np.number) and bool(x == 0)
 
 
 def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:

@@ -15,7 +15,7 @@ from .handles import Node, Vector, apply, plain
 from .instructions import ConstantSource, IIDSource, Init, NormalGroup, RandomMatrix
 from .laws import as_law
 from .matrices import Matrix
-from .nonlinearity import Nonlinearity, user
+from .nonlinearity import Nonlinearity, Outcomes, user
 from .program import Program, lower
 from .quantity import is_symbolic
 from .special import expit, ndtr
@@ -248,6 +248,7 @@ def elementwise(
     kinks: Sequence[float] = (),
     *,
     name: str | None = None,
+    outcomes: Outcomes | None = None,
 ) -> Callable[..., Any]:
     """Any coordinatewise function, usable on vectors of a program and on arrays.
 
@@ -261,6 +262,9 @@ def elementwise(
     kinks : sequence of float, optional
         Points of the first argument where f or its derivative is not smooth: quadrature splits there.
     name : str, optional
+    outcomes : Outcomes, optional
+        For a function that draws a count by its last argument, a uniform draw of its own: expectations are summed over the
+        counts instead of sampled.
 
     Returns
     -------
@@ -282,11 +286,13 @@ def elementwise(
     places = tuple(items(kinks, "kinks"))
     if places:
         reals(places, "kinks", "finite numbers")
+    if not (outcomes is None or isinstance(outcomes, Outcomes)):
+        raise BadParameter(f"outcomes={outcomes!r}", remedy="rmtp.Outcomes(window, mass)")
     made: dict[int, Nonlinearity] = {}
     slopes: Any = tuple(derivative) if isinstance(derivative, list | tuple) else derivative
 
     def build(arity: int) -> Nonlinearity:
-        return user(f, slopes, places, arity=arity, name=name)
+        return user(f, slopes, places, arity=arity, name=name, outcomes=outcomes)
 
     def function(*args: Any) -> Any:
         if not any(isinstance(a, Node) for a in args):

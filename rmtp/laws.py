@@ -55,6 +55,10 @@ class Continuous:
 
     frozen: Any
 
+    @property
+    def is_standard_uniform(self) -> bool:
+        return self.frozen.dist.name == "uniform" and self.frozen.support() == (0.0, 1.0)
+
     @cached_property
     def corners(self) -> tuple[float, ...]:
         """Where the quantile at Phi(t), as a function of t, is not smooth: jumps and kinks of the density."""

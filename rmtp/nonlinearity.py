@@ -43,6 +43,30 @@ class Pieces:
     polys: tuple[tuple[Number, ...], ...]
 
 
+@dataclass(frozen=True)
+class Outcomes:
+    """The whole numbers that a function of (..., u) takes for a uniform u, as a law given its other arguments.
+
+    A function that draws a count is a staircase in u, which no quadrature follows; its conditional law can be summed.
+
+    Parameters
+    ----------
+    window : callable
+        ``window(*others)``: the first and the last number that matter.
+    mass : callable
+        ``mass(k, *others)``: the probability of k.
+
+    Examples
+    --------
+    >>> coin = Outcomes(lambda z: (0 * z, 0 * z + 1), lambda k, z: np.where(k == 1, z, 1 - z))
+    >>> [float(coin.mass(k, np.array(0.25))) for k in (0, 1)]
+    [0.75, 0.25]
+    """
+
+    window: Callable[..., tuple[Any, Any]]
+    mass: Callable[..., Any]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Nonlinearity:
     """One coordinatewise function and what is known about it.
@@ -83,6 +107,8 @@ class Nonlinearity:
     features : callable, optional
         ``features(*others)`` of the other arguments: points of ``args[kink_arg]`` where quadrature should cut, for a
         function that is smooth but varies on scales that the other arguments set.
+    outcomes : Outcomes, optional
+        For a function that draws a count by its last argument.
 
     Examples
     --------
@@ -106,6 +132,7 @@ class Nonlinearity:
     latex: str = ""
     params: tuple[Any, ...] = ()
     features: Callable[..., Sequence[Any]] | None = None
+    outcomes: Outcomes | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Nonlinearity):
@@ -202,6 +229,7 @@ def user(
     kinks: Sequence[float] = (),
     arity: int = 1,
     name: str | None = None,
+    outcomes: Outcomes | None = None,
 ) -> Nonlinearity:
     """A function the catalogue does not know.
 
@@ -218,6 +246,8 @@ def user(
         How many arguments.
     name : str, optional
         How it prints; by default the name of `fn`.
+    outcomes : Outcomes, optional
+        For a function that draws a count by its last argument.
 
     Examples
     --------
@@ -252,4 +282,5 @@ def user(
         jumps=points if derivative is None else (),
         mp=lambda ctx, *args: fn(*args),
         params=(fn, *given, points, arity),
+        outcomes=outcomes,
     )

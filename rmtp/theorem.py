@@ -65,6 +65,8 @@ from .uses import Uses
 
 _MAX_DEGREE = 60  # beyond this, floats lose more in an expanded polynomial than in quadrature
 _MAX_POWER_TERMS = 3000
+_CANCELLED = 1e-2  # an expectation below is compared with its terms
+_ROUNDING = 1e-16
 
 _FIRST = Nonlinearity(name="first", fn=lambda a, b: a + 0 * b, arity=2, mp=lambda ctx, a, b: a)
 _SECOND = Nonlinearity(name="second", fn=lambda a, b: b + 0 * a, arity=2, mp=lambda ctx, a, b: b)
@@ -285,13 +287,24 @@ class MasterTheorem:
     def z_average(self, x: Form | _Product) -> Number:
         """theta = E Z^x."""
         if not isinstance(x, _Product):
-            return self.expect.of_form(x)
-        value = self.expect.inner(x.first, x.second)
+            return self._rounded(self.expect.of_form(x), x, constant(1))
+        value = self._rounded(self.expect.inner(x.first, x.second), x.first, x.second)
         if x.first is x.second and not self.options.exact and self.ctx is None and not is_rational(value):
             return as_number(
                 np.where(np.asarray(value) < 0, 0.0, value)
             )  # what cancels to nothing must not end below it
         return value
+
+    def _rounded(self, value: Number, f: Form, g: Form) -> Number:
+        """E f g: what cancels to next to nothing is known to the rounding of what cancelled (Cauchy-Schwarz)."""
+        exact = self.options.exact or self.ctx is not None or self.expect.sampler is not None or is_symbolic(value)
+        if exact or is_rational(value) or not np.any(np.abs(value) <= _CANCELLED):
+            return value
+        sizes = [
+            sum(abs(_floats(c)) * np.sqrt(abs(_floats(self.expect.inner(t, t)))) for c, t in _terms(h)) for h in (f, g)
+        ]
+        value, error = _floats(value), _floats(_ROUNDING * sizes[0] * sizes[1])
+        return self.expect.spread(*np.broadcast_arrays(value, error if value.shape else error.max()))
 
     # -- Z-MatVec = Z-Hat + Z-Dot ---------------------------------------------------------------
 
@@ -458,6 +471,14 @@ def _show(value: Number, shape: tuple[int, ...] = (), at: int = 0) -> str:
     if isinstance(value, np.ndarray):
         return f"{float(np.ravel(np.broadcast_to(value, shape or value.shape))[at]):.6g}"
     return str(value) if is_rational(value) else f"{float(value):.6g}"
+
+
+def _terms(f: Form) -> list[tuple[Number, Form]]:
+    return [(c, Form({mono: 1})) for mono, c in f.terms.items()]
+
+
+def _floats(value: Number) -> np.ndarray:
+    return np.asarray(value, dtype=float)
 
 
 def _degree(f: Form) -> int:

@@ -13,7 +13,7 @@ import mpmath
 import numpy as np
 from oracles import narayana_moment
 from scipy.integrate import quad
-from scipy.special import log_ndtr, ndtr
+from scipy.special import gammaln, log_ndtr, ndtr
 from scipy.stats import norm
 
 REFERENCE = Path(__file__).parent / "data" / "iterations"
@@ -117,6 +117,23 @@ def bent_gamp(left: float, alpha: float, noise: float, q: float, steps: int) -> 
             density = density + bell * mass
             slope = slope + bell * (a * (y - a * omega) / T * mass + side * norm.pdf(c) * np.sqrt(noise / (T * V)))
         fisher = 0.05 * np.sum(norm.pdf(omega[:, 0] / np.sqrt(q)) * np.trapezoid(slope**2 / density, y[0], axis=1))
+        q = float(alpha * fisher / (1 + alpha * fisher))
+        out.append(q)
+    return out
+
+
+def poisson_gamp(alpha: float, q: float, steps: int) -> list[float]:
+    """The same for y ~ Poisson(exp(z)): Fisher information sum_k p_k'(omega)^2 / p_k(omega) on grids of omega and z."""
+    z, k = np.arange(-9, 7.6, 0.005)[:, None], np.arange(2200)[None]
+    counts = np.exp(k * z - np.exp(z) - gammaln(k + 1))
+    out = [q]
+    for _ in range(steps):
+        V = 1 - q
+        omega = np.sqrt(q) * np.arange(-8, 8.01, 0.2)
+        bell = 0.005 * norm.pdf((z[:, 0] - omega[:, None]) / np.sqrt(V)) / np.sqrt(V)
+        p, slope = bell @ counts, (bell * (z[:, 0] - omega[:, None]) / V) @ counts
+        information = np.sum(slope**2 / np.maximum(p, 1e-300), axis=1)
+        fisher = 0.2 * np.sum(norm.pdf(omega / np.sqrt(q)) * information)
         q = float(alpha * fisher / (1 + alpha * fisher))
         out.append(q)
     return out

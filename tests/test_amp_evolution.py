@@ -15,6 +15,7 @@ from amp_oracles import (
     gauss,
     laplace_error,
     linear,
+    poisson_gamp,
     polynomial_error,
     posterior_error,
     probit_gamp,
@@ -41,6 +42,7 @@ from rmtp.amp import (
     nesterov,
     oamp,
     phase_retrieval,
+    poisson,
     posterior_mean,
     power_iteration,
     probed,
@@ -287,6 +289,15 @@ def test_gamp_through_a_kink_and_noise(channel, left):
     assert np.abs(found.overlap.value - bent_gamp(left, 2.0, 0.1, 0.09, 4)).max() < 1e-10
 
 
+def test_gamp_of_counts():
+    """Observations that are drawn by a likelihood: summed over, given z."""
+    problem = informed_start(generalised_linear_model(2, GAUSS, poisson()), 0.5, scale=0.5)
+    method = partial(gamp, denoiser=posterior_mean(GAUSS), channel=poisson(), variance=0.75)
+    found = rmtp.state_evolution(method, problem, 2)
+    assert found.overlap.method == "quadrature"
+    assert np.abs(found.overlap.value - poisson_gamp(2.0, 0.25, 2)).max() < 1e-10
+
+
 def test_spiked_amp_is_the_scalar_recursion():
     """gamma <- snr^2 E tanh(gamma + sqrt(gamma) Z), the overlap of Bayes-optimal AMP for a sign vector."""
     snr, q = 1.5, 0.3**2
@@ -508,3 +519,17 @@ def test_reports(tmp_path):
     assert found.to_markdown().splitlines()[0] == "| step | mse | overlap | noise | naive mse |"
     axes = found.plot()
     assert axes.get_xlabel() == "step" and any("fresh" in t.get_text() for t in axes.get_legend().get_texts())
+
+
+def test_long_sums_of_gaussians_and_draws():
+    """A prior with a mean and a noise with one: 24 steps in floats, by one matrix of second moments, are those in fractions."""
+    prior = rmtp.Mixture([rmtp.Discrete([0]), rmtp.Discrete([1, 3])], [Fraction(1, 2), Fraction(1, 2)])
+    trajectories = [
+        rmtp.state_evolution(
+            partial(heavy_ball, step=step, momentum=step), linear_model(2, prior, step), 24, exact=exact
+        )
+        for step, exact in ((Fraction(1, 4), True), (0.25, False))
+    ]
+    fractions, floats = (t.mse.value for t in trajectories)
+    assert all(isinstance(v, Fraction) for v in fractions)
+    np.testing.assert_allclose(floats, [float(v) for v in fractions], rtol=1e-12)

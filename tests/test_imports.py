@@ -23,7 +23,7 @@ ORDER = [
     *("ring", "eigenlaws", "matrixlaws", "normal", "identities", "results", "formtext", "basis", "axes", "sweeps"),
     *("expect.wick", "expect.pieces", "expect.piecewise", "expect.hermite", "expect.quadrants", "expect.closed"),
     *("expect.products", "expect.orthants", "expect.onesided", "expect.mehler"),
-    *("expect.integrand", "expect.radial", "expect.closed_forms", "expect.quadrature", "expect.sobol"),
+    *("expect.integrand", "expect.radial", "expect.closed_forms", "expect.grid", "expect.quadrature", "expect.sobol"),
     *("expect.multiprecision", "expect.gram", "expect.thresholds", "expect.stein", "expect.engine", "expect.gradients"),
     *(
         "arrays",

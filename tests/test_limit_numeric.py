@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from fractions import Fraction as F
+from functools import partial
 from pathlib import Path
 
 import mpmath as mp
@@ -525,3 +526,27 @@ def test_sobol_error_under_heavy_tails(name):
     if scores:
         assert max(np.abs(scores)) < 4.5
         assert np.sqrt(np.mean(np.square(scores))) < 2
+
+
+def test_what_cancels_is_known_to_the_rounding_of_its_terms():
+    """E (tanh x - tanh((1 + e) x))^2 = e^2 E (x / cosh^2 x)^2 + O(e^3): the terms are 0.4, and their rounding is stated."""
+    x = rmtp.Normal(rmtp.Dim("n"))
+    small = 2.0**-20
+    found = rmtp.limit(np.mean((np.tanh(x) - np.tanh((1 + small) * x)) ** 2))
+    expected = small**2 * float(mp.quad(lambda t: mp.npdf(t) * (t * mp.sech(t) ** 2) ** 2, [-9, 0, 9]))
+    assert 1e-17 < found.error < 1e-9
+    assert abs(float(found) - expected) < 2 * found.error
+    signal = rmtp.amp.bernoulli_gauss(0.1)
+    method = partial(rmtp.amp.amp, denoiser=rmtp.amp.posterior_mean(signal))
+    trajectory = rmtp.state_evolution(method, rmtp.amp.linear_model(0.6, signal, 0), 8)
+    assert trajectory.mse.value[-1] < 1e-5
+    assert trajectory.mse.error[-1] > 1e-17
+
+
+def test_next_to_nothing_between_copies():
+    """A mean that vanishes by symmetry, of terms with errors of their own, is one number."""
+    n = rmtp.Dim("n")
+    g, h = rmtp.Normal(n), rmtp.Normal(n)
+    found = rmtp.limit(np.mean(rmtp.soft_threshold(1e-17 * np.exp(-(g**2)) - 0.4 * h, 0.5)))
+    assert np.ndim(found.value) == 0
+    assert abs(float(found)) < 1e-15

@@ -22,7 +22,18 @@ from .algorithms import (
     tanh_loss,
     vamp,
 )
-from .channels import Channel, gaussian, logistic, numerical, phase_retrieval, poisson, probit, rectified, sign
+from .channels import (
+    Channel,
+    discrete,
+    gaussian,
+    logistic,
+    numerical,
+    phase_retrieval,
+    poisson,
+    probit,
+    rectified,
+    sign,
+)
 from .correction import Corrected, onsager
 from .denoisers import Denoiser, linear, normalised, posterior_mean, soft
 from .evolution import Trajectory, state_evolution
@@ -56,6 +67,7 @@ __all__ = [
     "amp",
     "bernoulli_gauss",
     "compare",
+    "discrete",
     "donoho_tanner",
     "fista",
     "fixed_point",

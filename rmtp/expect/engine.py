@@ -28,6 +28,7 @@ from ..ring import as_number
 from . import quadrature
 from .closed_forms import closed_form, is_rational, mehler_pair
 from .gram import Gram
+from .grid import singular
 from .integrand import Integrand, integrands, number_of_components, numeric
 from .multiprecision import integrate_mp
 from .radial import radial
@@ -100,7 +101,7 @@ class Expectations:
         self._cov: dict[tuple[int, int], tuple[Number, int]] = {}
         self._wick: dict[Mono, Number] = {}
         self._hard: set[Mono] = set()
-        self._gram = Gram(atoms, self.cov)
+        self._gram = Gram(atoms, self.of)
         self._ranks: list[int] = [0]
         self._signs = np.random.default_rng(options.seed)
         self.sampler = None if points is None else Sampler(atoms, self.cov, REPLICATES, points, options.seed)
@@ -332,9 +333,7 @@ class Expectations:
         """Whether the expectation of a group might not exist: poles, fast growth, laws with few moments, users' functions."""
         for a in self.atoms.closure(a for a, _ in mono):
             match self.atoms.table[a]:
-                case Func(fn) if (
-                    fn.name in _GROWING or quadrature.singular(fn) or (fn.params and callable(fn.params[0]))
-                ):
+                case Func(fn) if fn.name in _GROWING or singular(fn) or (fn.params and callable(fn.params[0])):
                     return True
                 case Draw(source) if any(isinstance(part, Continuous) for part in source.law.components):
                     return True
@@ -433,7 +432,7 @@ class Expectations:
     def _integrated(self, made: Integrand) -> Number:
         sampling = self.sampler is not None
         problem = numeric(made, self.cov)
-        dims = problem.rank + len(made.continuous)
+        dims = problem.rank + len(made.axes)
         budget = self.options.budget or NODES
         if self.options.method == "auto" and (dims > _DIMENSIONS or (sampling and dims + (problem.batch > 1) > 2)):
             raise BudgetExceeded(f"{dims} dimensions")
@@ -443,24 +442,24 @@ class Expectations:
             value, error = quadrature.integrate_copies(problem, COPIES, rtol, budget)
         else:
             value, error = quadrature.integrate(problem, rtol, budget)
-        self.note(METHODS.index("quadrature") if dims else 1)
-        return self._spread(value.reshape(problem.shape), error.reshape(problem.shape))
+        self.note(METHODS.index("quadrature") if dims or made.counted else 1)
+        return self.spread(value.reshape(problem.shape), error.reshape(problem.shape))
 
     def _radial(self, made: Integrand) -> Number | None:
         found = radial(made, self.cov, self.options.rtol * 1e-2)
         if found is None:
             return None
         self.note(METHODS.index("quadrature"))
-        return self._spread(*found)
+        return self.spread(*found)
 
     def _mehler(self, made: Integrand) -> Number | None:
         found = mehler_pair(made, self.cov, self.options.rtol * 1e-2)
         if found is None:
             return None
         self.note(METHODS.index("mehler"))
-        return self._spread(*found)
+        return self.spread(*found)
 
-    def _spread(self, value: np.ndarray, error: np.ndarray) -> Number:
+    def spread(self, value: np.ndarray, error: np.ndarray) -> Number:
         """The value as perturbed copies, unless its error is rounding or replicates already tell it."""
         if self.sampler is not None or np.all(error <= _ROUNDING * np.abs(value)):
             return as_number(value)

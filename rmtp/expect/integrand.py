@@ -9,6 +9,7 @@ continuous law remains a variable of its own. Polynomial Gaussian factors are re
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -47,11 +48,22 @@ class Integrand:
     calls: dict[int, tuple[Nonlinearity, tuple[Argument, ...]]] = field(default_factory=dict)
     variables: list[Linear] = field(default_factory=list)
     node_var: dict[int, int] = field(default_factory=dict)  # atom -> variable that is this atom alone
+    sums: dict[int, int] = field(
+        default_factory=dict
+    )  # nodes below 0 -> variable: sums of Gaussians that a function multiplies
     fixed: dict[int, Number] = field(default_factory=dict)  # draws that are atoms
     shifts: dict[int, Number] = field(default_factory=dict)  # means of draws that are Gaussian
     variances: dict[int, Number] = field(default_factory=dict)  # variances of draws that are Gaussian
     continuous: list[tuple[int, Continuous]] = field(default_factory=list)
+    counted: dict[int, int] = field(
+        default_factory=dict
+    )  # function that draws a count -> the uniform draw it alone uses
     _variances: dict[int, Number] = field(default_factory=dict)
+
+    @property
+    def axes(self) -> list[tuple[int, Continuous]]:
+        """The continuous draws that need a coordinate of their own."""
+        return [(a, part) for a, part in self.continuous if a not in self.counted.values()]
 
     def variance(self, base: CovOf, index: int) -> Number:
         """Variance of a variable, computed once."""
@@ -109,7 +121,7 @@ def _compile(atoms: Atoms, mono: Mono, weight: Number, parts: dict[int, Componen
             case Continuous():
                 made.continuous.append((number, part))
     made.order = [a for a in atoms.closure(a for a, _ in mono) if isinstance(atoms.table[a], Func)]
-    seen: dict[Any, int] = {}
+    functions, seen = set(made.order), dict[Any, int]()
 
     def variable(linear: Linear) -> int:
         key = tuple((a, number_key(c)) for a, c in linear)
@@ -119,15 +131,15 @@ def _compile(atoms: Atoms, mono: Mono, weight: Number, parts: dict[int, Componen
         return seen[key]
 
     def is_gaussian(a: int) -> bool:
-        return a not in made.fixed and a not in made.calls and not any(a == c for c, _ in made.continuous)
+        return a not in made.fixed and a not in functions and not any(a == c for c, _ in made.continuous)
 
     def node(a: int) -> None:
         if is_gaussian(a) and a not in made.node_var:
             made.node_var[a] = variable(((a, 1),))
 
-    for number in made.order:
-        func = atoms.table[number]
-        assert isinstance(func, Func)
+    # variables that only a count reads come last, where quadrature sums over them before it asks what the count does
+    calls = [(a, atom) for a in made.order if isinstance(atom := atoms.table[a], Func)]
+    for number, func in sorted(calls, key=lambda call: (call[1].fn.outcomes is not None, call[0])):
         args = tuple(_argument(arg, made, variable, node, is_gaussian) for arg in func.args)
         made.calls[number] = (func.fn, args)
     for a, power in mono:
@@ -139,7 +151,24 @@ def _compile(atoms: Atoms, mono: Mono, weight: Number, parts: dict[int, Componen
             if a in made.variances:
                 node(a)
             made.factors.append((a, power))
+    made.counted = _counted(made)
     return made
+
+
+def _counted(made: Integrand) -> dict[int, int]:
+    """Functions that draw a count from a uniform variable that nothing else reads."""
+    uses = Counter(a for a, _ in made.factors)
+    uses.update(a for _, args in made.calls.values() for arg in args for _, mono in arg.rest for a, _ in mono)
+    uniform = {a for a, part in made.continuous if part.is_standard_uniform}
+    out: dict[int, int] = {}
+    for number, (fn, args) in made.calls.items():
+        read = [mono for _, mono in args[-1].rest]
+        alone = args[-1].var is None and number_key(args[-1].const) == number_key(0) and len(read) == 1
+        if fn.outcomes is not None and alone and len(read[0]) == 1:
+            (a, power), (coefficient, _) = read[0][0], args[-1].rest[0]
+            if a in uniform and uses[a] == power == 1 and number_key(coefficient) == number_key(1):
+                out[number] = a
+    return out
 
 
 def _argument(
@@ -152,6 +181,7 @@ def _argument(
     const: Number = 0
     linear: dict[int, Number] = {}
     rest: list[tuple[Number, Mono]] = []
+    products: dict[Mono, dict[int, Number]] = {}  # functions times Gaussians: what multiplies them
     for mono, given in arg.terms.items():
         coefficient, kept = given, []
         for a, power in mono:
@@ -166,9 +196,23 @@ def _argument(
             linear[a] = linear.get(a, 0) + coefficient
             const = const + coefficient * made.shifts.get(a, 0)
         else:
+            gauss = [(a, power) for a, power in kept if is_gaussian(a)]
+            if len(gauss) == 1 and gauss[0][1] == 1 and len(kept) > 1 and gauss[0][0] not in made.shifts:
+                others = tuple(pair for pair in kept if pair != gauss[0])
+                products.setdefault(others, {})[gauss[0][0]] = coefficient
+                continue
             for a, _ in kept:
                 node(a)
             rest.append((coefficient, tuple(kept)))
+    for others, sums in products.items():
+        # gelu(u + v) is (u + v) ndtr(u + v): one variable, not three
+        if len(sums) == 1:
+            ((inner, coefficient),) = sums.items()
+            node(inner)
+        else:
+            inner, coefficient = -1 - len(made.sums), 1
+            made.node_var[inner] = made.sums[inner] = variable(tuple((a, sums[a]) for a in sorted(sums)))
+        rest.append((coefficient, tuple(sorted(((inner, 1), *others)))))
     ordered = tuple((a, linear[a]) for a in sorted(linear) if not is_zero(linear[a]))
     return Argument(const, variable(ordered) if ordered else None, tuple(rest))
 
@@ -294,9 +338,15 @@ def variable_values(problem: Numeric, xi: np.ndarray) -> np.ndarray:
 class Evaluator:
     """Node values at a set of points: variables (V, B, N) and continuous draws (B, N)."""
 
-    def __init__(self, problem: Numeric, values: np.ndarray, draws: dict[int, np.ndarray]) -> None:
+    def __init__(
+        self,
+        problem: Numeric,
+        values: np.ndarray,
+        draws: dict[int, np.ndarray],
+        counts: dict[int, np.ndarray] | None = None,
+    ) -> None:
         self.problem, self.made, self.values, self.draws = problem, problem.integrand, values, draws
-        self.node: dict[int, np.ndarray] = {}
+        self.node: dict[int, np.ndarray] = dict(counts or {})
 
     def _atom(self, a: int) -> np.ndarray:
         if a in self.made.calls:
@@ -323,12 +373,17 @@ class Evaluator:
         for number in self.made.order:
             if upto is not None and number > upto:
                 break
-            if number not in self.node:
-                fn, args = self.made.calls[number]
-                arguments = [self.argument(arg) for arg in args]
-                # overflow to inf is a symptom the quadrature reads (divergence), not a warning to the user
-                with np.errstate(all="ignore"):
-                    self.node[number] = values(fn, *arguments)
+            self.call(number)
+
+    def call(self, number: int) -> np.ndarray:
+        """One function, those that it reads being known."""
+        if number not in self.node:
+            fn, args = self.made.calls[number]
+            arguments = [self.argument(arg) for arg in args]
+            # overflow to inf is a symptom the quadrature reads (divergence), not a warning to the user
+            with np.errstate(all="ignore"):
+                self.node[number] = values(fn, *arguments)
+        return self.node[number]
 
     def product(self) -> np.ndarray:
         """The product of the factors (the Gaussian polynomial excepted)."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from ..ensembles import Number
 from ..errors import DivergentExpectation, NotConverged, NotExact, RmtpError
+from .grid import singular
 from .integrand import Argument, CovOf, Integrand, Linear
-from .quadrature import singular
 
 _LOST = 3  # digits of the context given up to rounding before an answer is refused
 

@@ -101,3 +101,61 @@ def test_slopes_on_points_agree_with_regression():
     for one, two in zip(points, stein, strict=True):
         assert one.method == two.method == "sobol"
         assert abs(float(one) - float(two)) < 5 * np.hypot(float(one.error), float(two.error))
+
+
+@pytest.mark.parametrize("small", [0.3, 0.03, 0.003])
+def test_a_jump_blurred_by_a_narrow_variable(small):
+    """P(small g + gelu(h) > 1/4) and E relu of the same: given h, elementary, and almost a jump in h."""
+    h, g = rmtp.Normal(n), rmtp.Normal(n)
+    y = small * g + rmtp.gelu(h) - 0.25
+
+    def above(t):
+        return (t * mpmath.ncdf(t) - mpmath.mpf("0.25")) / small
+
+    cuts = [-9, -6, -3, -1, 0, *(0.4024 + s * small * w for w in (9, 4, 1) for s in (-1, 1)), 1.5, 3, 6, 9]
+    for f, inner in (
+        (np.where(y > 0, 1, 0), mpmath.ncdf),
+        (np.maximum(y, 0), lambda u: small * (u * mpmath.ncdf(u) + mpmath.npdf(u))),
+    ):
+        expected = mpmath.quad(lambda t, inner=inner: mpmath.npdf(t) * inner(above(t)), sorted(cuts))
+        found = rmtp.limit(np.mean(f))
+        assert found.method == "quadrature"
+        assert float(found) == pytest.approx(float(expected), rel=1e-10)
+
+
+def test_a_function_of_a_product_with_its_own_argument():
+    """gelu(u + v + w) is a function of one variable, however many Gaussians its argument sums."""
+    W, V = rmtp.Gaussian(n, n), rmtp.Gaussian(n, n)
+    h = W @ rmtp.Normal(n) + V @ rmtp.Normal(n) + rmtp.Normal(n) / 2
+
+    def mean(f, *kinks):
+        kinks = sorted({-8.0, -3.0, 0.0, 3.0, 8.0, *(k / 1.5 for k in kinks)})
+        return float(mpmath.quad(lambda t: f(1.5 * t) * mpmath.npdf(t), kinks))
+
+    def gelu(t):
+        return t * mpmath.ncdf(t)
+
+    root = float(mpmath.findroot(lambda t: gelu(t) - 0.25, 0.4))
+    turn = float(mpmath.findroot(lambda t: t * mpmath.tanh(t) - 1, 1.2))
+    for f, expected in (
+        (np.tanh(rmtp.gelu(h)), mean(lambda t: mpmath.tanh(gelu(t)))),
+        (np.where(rmtp.gelu(h) > 0.25, 1, 0), float(mpmath.ncdf(-root / 1.5))),
+        (np.maximum(h * np.tanh(h) - 1, 0), mean(lambda t: max(t * mpmath.tanh(t) - 1, 0), turn, -turn)),
+    ):
+        assert float(rmtp.limit(np.mean(f))) == pytest.approx(expected, rel=1e-9)
+    digits = rmtp.limit(np.mean(np.tanh(rmtp.gelu(h))), dps=30)
+    with mpmath.workdps(40):
+        exact = mpmath.quad(
+            lambda t: mpmath.tanh(gelu(3 * t / 2)) * mpmath.npdf(t), [-14, -8, -5, -3, -2, -1, 0, 1, 2, 3, 5, 8, 14]
+        )
+    assert abs(digits.value - exact) < 1e-28
+
+
+def test_jumps_in_many_variables_are_no_divergence():
+    """P(relu(g1) g2 + |g3| tanh(g4) > 1/10), bounded though no two levels agree; against samples. (6e-7)"""
+    g = [rmtp.Normal(n) for _ in range(4)]
+    found = rmtp.limit(np.mean(np.maximum(g[0], 0) * g[1] + np.abs(g[2]) * np.tanh(g[3]) > 0.1))
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((4, 2_000_000))
+    drawn = np.maximum(z[0], 0) * z[1] + np.abs(z[2]) * np.tanh(z[3]) > 0.1
+    assert abs(float(found) - drawn.mean()) < 5 * np.hypot(found.error, drawn.std() / np.sqrt(drawn.size))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import rmtp
+from rmtp.results import Estimate
 
 from .cases import Case, Comparison, Line, differ, off, pick
 
@@ -118,6 +119,13 @@ def _rewriting(names: dict[str, Any], attempt: int) -> str | None:
     return differ(rmtp.limit(names["out"], rtol=1e-6, **seed), rmtp.limit(made["out"], rtol=1e-6, seed=20 + attempt))
 
 
+def _equations(names: dict[str, Any], attempt: int) -> str | None:
+    """The printed equations, evaluated by themselves."""
+    limits = rmtp.limit(names["out"], rtol=1e-6, **({"seed": attempt} if attempt else {}))
+    values = rmtp.derive(names["out"]).evaluate()  # by the same methods, with errors that are not told
+    return differ(limits, [Estimate(float(v), limits[k].error, "") for k, v in enumerate(values)], rounding=1e-7)
+
+
 def _samples(names: dict[str, Any], attempt: int) -> str | None:
     widths, trials = ((150, 300), 48) if not attempt else ((400, 800), 96)
     return off(rmtp.verify(names["out"], widths, trials, attempt, rtol=1e-5))
@@ -130,6 +138,7 @@ COMPARISONS = [
     Comparison("auto / stein", _other(zdot="stein"), SHOW.format('zdot="stein"')),
     Comparison("auto / derivative", _other(zdot="derivative"), SHOW.format('zdot="derivative"')),
     Comparison("exact / digits / float", _exact, SHOW.format("dps=25"), lambda case: case.kind == "polynomials"),
+    Comparison("equations / limit", _equations, "print(rmtp.derive(out).evaluate(), rmtp.limit(out))"),
     Comparison("rewriting", _rewriting, "# every product M @ v written as (M @ (2 * v + u) - M @ u) / 2"),
     Comparison("engine / samples", _samples, "for v in rmtp.verify(out, (400, 800), 96, 1):\n    print(v)"),
 ]
