@@ -53,7 +53,7 @@ def polynomial(m: Expression) -> Polynomial | None:
     >>> n = rmtp.Dim("n")
     >>> W = rmtp.Gaussian(n, n)
     >>> polynomial(W @ W.T @ W @ W.T - 3 * W @ W.T).coefficients
-    (0, -3, 1)
+    (0, Fraction(-3, 1), 1)
     """
     words = [_word(c, term) for c, term in (m.terms if isinstance(m, Total) else ((1, m),))]
     if not all(isinstance(c, int | float | Fraction) for c, _ in words):
