@@ -21,7 +21,8 @@ MASS = 1e-11  # below which a mass is rounding
 _CELLS = 4000
 _LEAST = 1e-3  # the smallest share of the mass that is searched for everywhere
 _CIRCLE = 48
-_DEPTHS = (8, 14, 120)  # decades of heights above 0
+_DEPTHS = (8, 14, 24, 40, 70, 120)  # decades of heights above 0
+_ARRIVED = 1e-11  # the step of z g at which no more of its limit shows
 _OF_WIDTHS = 1e-8  # how near a number made of widths a mass at 0 is taken for it, with continuous coefficients
 _DEEPEST = 1e-12  # how near a point that touches the continuous part is approached, in spreads
 
@@ -170,7 +171,8 @@ def at_zero(axis: Axis) -> Zero:
     z = 1j * h
     for depth in _DEPTHS if own.finite else _DEPTHS[:2]:  # where digits end, the way on is long and leads nowhere
         out = own.solve(z[:depth])
-        if not out.good.all():
+        arrived = np.abs(np.diff((out.z * own.mean_of(out.g)).real)) < _ARRIVED
+        if not out.good.all() or arrived.any():
             break
     count = int(np.argmin(out.good)) if not out.good.all() else len(out.z)
     g, z = own.mean_of(out.g)[:count], z[:count]
@@ -179,7 +181,7 @@ def at_zero(axis: Axis) -> Zero:
     weight = (z * g).real
     # digits go as z g approaches its limit: stop where the steps drown in rounding
     steps = np.abs(np.diff(weight))
-    clear = np.flatnonzero(steps < 1e-11)
+    clear = np.flatnonzero(steps < _ARRIVED)
     last = int(clear[0]) + 1 if len(clear) else count
     mass = wynn(weight[: max(last, 6)])
     # where the walk ends early, what is extrapolated beyond the last step is a mass only if it outweighs that step
