@@ -67,9 +67,8 @@ def test_kinks_in_a_density(name, ratio):
     assert [a.mass for a in law.atoms] == pytest.approx([1 - 1 / ratio] if ratio > 1 else [], abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    "ratio", [1.0, pytest.param(1.5, marks=pytest.mark.slow), pytest.param(3.0, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("ratio", [1.0, 1.5, 3.0])
 def test_an_end_beyond_what_shows_of_the_density(ratio):
     """Beta(1/2, 3): E[D/(1 - D)] = 1/4, so that the law ends at c + 1/4, like a square."""
     edge = covariance(scipy.stats.beta(0.5, 3), ratio).edges[-1]
