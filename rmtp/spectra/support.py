@@ -349,7 +349,8 @@ def _power_at(axis: Axis, end: float, sign: float, otherwise: float) -> float:
     if len(slopes) < _SLOPES:
         return otherwise
     limit = wynn(slopes)
-    return _nice(limit, abs(slopes[-1] - limit))
+    power = _nice(limit, abs(slopes[-1] - limit))
+    return power if power > 0.5 else otherwise  # digits ran out
 
 
 def _hard(edge: float, bracket: float) -> float:
