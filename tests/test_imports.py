@@ -73,6 +73,7 @@ ORDER = [
         "spectra.law",
         "spectra.spectral",
         "spectra.free",
+        "spectra.images",
         "spectra.build",
     ),
     *("backprop", "networks.layers", "networks.network", "networks.norms", "networks.recurrent"),

@@ -8,6 +8,7 @@ doubles until the answer stands still. Independent groups of coefficients are ne
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -118,6 +119,11 @@ class Coefficients:
             values |= {k: np.tile(v, len(weights)) for k, v in r.values.items()}
             weights = np.outer(weights, r.weights).ravel()
         return Rule(values, weights, all(r.finite for r in rules))
+
+    def dimensions(self, wanted: Sequence[int]) -> int:
+        """How many independent groups of the coefficients `wanted` take infinitely many values."""
+        groups = [[self.forms[k] for k in group] for group in self._independent(wanted)]
+        return sum(finite_leaves(self.atoms, own) is None for own in groups)
 
     def lines(self, wanted: Sequence[int]) -> list[Line] | None:
         """The joint law of the coefficients `wanted` as lines; None if it needs several continuous variables at once."""
@@ -243,7 +249,7 @@ class Coefficients:
                 found = {k: evaluate_form(self.atoms, f, nodes) for k, f in zip(group, forms, strict=True)}
                 return {k: np.broadcast_to(v, flat.shape).astype(float).reshape(t.shape) for k, v in found.items()}
 
-            lines.append(Line(share, tuple(self._breaks(forms, roots)) if rank else (), values))
+            lines.append(Line(share, tuple(self._cuts(forms, roots, rank, parts)), values))
         return lines
 
     def _quadrature(self, forms: list[Form], level: int) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -254,8 +260,7 @@ class Coefficients:
             nodes, shares = self._nodes(forms, roots, rank, parts, level)
             values.append([np.broadcast_to(evaluate_form(self.atoms, f, nodes), shares.shape) for f in forms])
             weights.append(share * shares)
-        joined = [np.concatenate([v[k] for v in values]) for k in range(len(forms))]
-        return np.concatenate(weights), joined
+        return _merged(np.concatenate(weights), [np.concatenate([v[k] for v in values]) for k in range(len(forms))])
 
     def _roots(self, forms: list[Form], gaussians: list[int]) -> dict[int, np.ndarray]:
         """Every Gaussian leaf as a combination of as few standard normals as the forms can see."""
@@ -290,7 +295,7 @@ class Coefficients:
                 f"the coefficients of one coordinate depend on {dims} continuous variables",
                 remedy="piecewise linear nonlinearities, discrete laws, or fewer layers through one width",
             )
-        breaks = self._breaks(forms, roots) if dims == 1 and rank == 1 else []
+        breaks = self._cuts(forms, roots, rank, parts) if dims == 1 else []
         lines = [normal_rule(breaks, level if dims == 1 else min(level, 16 // max(dims, 1)))] * dims
         grids = np.meshgrid(*(t for t, _ in lines), indexing="ij") if lines else []
         shares: np.ndarray = np.ones(())
@@ -299,6 +304,16 @@ class Coefficients:
         t = [g.ravel() for g in grids]
         shares = shares.ravel()
         return _leaves(roots, rank, parts, t, shares.shape), shares
+
+    def _cuts(
+        self, forms: list[Form], roots: dict[int, np.ndarray], rank: int, parts: dict[int, Component]
+    ) -> list[float]:
+        """Where functions of one variable, Gaussian or drawn, are not smooth."""
+        if rank:
+            return self._breaks(forms, roots)
+        with warnings.catch_warnings():  # of searches that SciPy gives up where no mass is left
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return [t for p in parts.values() if isinstance(p, Continuous) for t in p.corners]
 
     def _breaks(self, forms: list[Form], roots: dict[int, np.ndarray]) -> list[float]:
         """Where a function of the single normal variable has kinks; those of functions of functions are left to the level."""
@@ -335,6 +350,14 @@ def _leaves(
             case Continuous(frozen):
                 nodes[a] = at_normal(frozen, t[rank + moving.index(a)])
     return nodes
+
+
+def _merged(weights: np.ndarray, values: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Nodes with equal values as one: an even function of a symmetric variable takes every value twice."""
+    rows, place = np.unique(np.stack(values, axis=1).astype(float), axis=0, return_inverse=True)
+    if 3 * len(rows) > 2 * len(weights):
+        return weights, values
+    return np.bincount(place.ravel(), weights, len(rows)), list(rows.T)
 
 
 def _beside(

@@ -351,8 +351,15 @@ class Branch:
         return self.conclude(u, targets, good & fine)
 
     def conclude(self, u: np.ndarray, z: np.ndarray, good: np.ndarray) -> Solved:
-        """g with an error from the last Newton correction carried to it."""
+        """g with an error from the last Newton correction carried to it.
+
+        On the axis the conjugate of a solution is one; where the density drowns beside an atom the path may come down on it.
+        """
         made = self.evaluate(u, z, 0 * z)
+        turned = (z.imag == 0) & (np.imag(self.system.mean(made.g)) > 0)
+        if turned.any():
+            u = np.where(turned, u.conj(), u)
+            made = self.evaluate(u, z, 0 * z)
         d = self.step(made, [-r for r in made.residual])
         g = np.array([np.broadcast_to(x, z.shape) for x in made.g])
         change = np.zeros(z.shape)

@@ -29,6 +29,7 @@ _SHALLOW, _WIDE = (
     3,
     3,
 )  # so often a point may halve this many times as many panels as there are coarsest ones, then as many
+_POLES = 28  # panels that may meet poles at once: those of a cosine have a dozen of them within reach
 _MOST = 1 << 16  # panels kept for reuse
 _T, _W = np.polynomial.legendre.leggauss(_ORDER)
 _DEGREES = np.arange(_ORDER - _TAIL, _ORDER)
@@ -174,7 +175,7 @@ def fitted(
             bad |= ~(tail <= relative * own + _ROUNDING * whole[owner])
         # a pole is met by one panel or two of a size: many mean that no digits of the integrand are left to resolve
         open_ = np.bincount(owner[bad], minlength=points)
-        most = 0 if depth == _DEEPEST else len(table.roots) * (_WIDE if depth <= _SHALLOW else 1)
+        most = 0 if depth == _DEEPEST else max(_POLES, len(table.roots)) * (_WIDE if depth <= _SHALLOW else 1)
         lost |= open_ > most
         bad &= ~lost[owner]
         kept = ~bad

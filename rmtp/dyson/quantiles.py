@@ -7,6 +7,7 @@ log x, with F from the density, ``F(x) = x int_0^1 f(x v**8) 8 v**7 dv``: analyt
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,12 @@ _SHARES, _SHARE_WEIGHTS = _V**_POWER, _POWER * _V ** (_POWER - 1) * _W / 2
 
 def at_normal(frozen: Any, t: np.ndarray) -> np.ndarray:
     """x with F(x) = Phi(t), from the nearer tail."""
+    with warnings.catch_warnings():  # of searches that SciPy gives up where no mass is left
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return _quantiles(frozen, t)
+
+
+def _quantiles(frozen: Any, t: np.ndarray) -> np.ndarray:
     low = t < 0
     below, above = ndtr(np.where(low, t, -1)), ndtr(np.where(low, -1, -t))
     x = np.where(low, frozen.ppf(below), frozen.isf(above))

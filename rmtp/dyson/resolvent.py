@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..dense import is_symmetric
-from ..errors import BadParameter, NotConverged, NotExact, NotInvertible, RmtpError
+from ..errors import BadParameter, BudgetExceeded, NotConverged, NotExact, NotInvertible, RmtpError
 from ..expect.engine import Options
 from ..matrices import Expression, Grid, Inverse, Matrix, Product, Total
 from ..normal import Form, constant
@@ -56,7 +56,8 @@ class Resolvent:
         self.finite = self.system.finite
         smooth = all(self.system.rule(c, _LEVELS[0]).finite for c in self.system.components)
         # where paths are walked: Gauss nodes of a law reach further than the trapezoid of a coefficient
-        self.level = 0 if self.finite else _LEVELS[0] - (2 if smooth else 0)
+        several = any(self.system.coefficients.dimensions(c.coefficients) > 1 for c in self.system.components)
+        self.level = 0 if self.finite else _LEVELS[0] - (2 if smooth or several else 0)
         self.fine = self.level  # what the points met so far needed
         self.fits = not self.finite and self.system.fits  # whether points may have panels of their own
         self.fitted = False  # whether they have: from the first point on that common nodes did not settle
@@ -133,7 +134,7 @@ class Resolvent:
         last = self.level + _TRIALS if self.fits else _LEVELS[-1]
         for level in range(self.level + 1, last):
             open_ = np.flatnonzero(~confirmed)
-            if not len(open_):
+            if not len(open_) or (level > _LEVELS[0] and not self._affordable(level)):
                 break
             again = self.branch(level).at(out.z[open_], self.anchor(level))
             before, now = self.mean_of(all_g[:, open_]), self.mean_of(again.g)
@@ -144,6 +145,8 @@ class Resolvent:
         good &= confirmed
         settled = np.zeros(size, dtype=bool)
         for level in range(self.level + 1, _LEVELS[-1] + 1):
+            if level > _LEVELS[0] and not self._affordable(level):  # errors say how far it went
+                break
             finer = self.branch(level)
             open_ = np.flatnonzero(good & ~settled & (at_level < level))
             for block in np.array_split(open_, max(1, -(-len(open_) // finer.chunk))):
@@ -166,6 +169,13 @@ class Resolvent:
         if self.fits:
             good &= settled
         return Solved(out.z, u, all_g, good, error)
+
+    def _affordable(self, level: int) -> bool:
+        try:
+            self.branch(level)
+        except BudgetExceeded:
+            return False
+        return True
 
     def mean_of(self, g: np.ndarray) -> np.ndarray:
         """The normalised trace from the traces on the widths."""
@@ -203,10 +213,19 @@ class Resolvent:
     def _refuse_infinite_diagonals(self) -> None:
         for c in self.system.components:
             for k, values in self.system.rule(c, _LEVELS[0]).values.items():
-                if not is_symbolic(values) and not np.all(np.isfinite(values.astype(float))):
+                if is_symbolic(values):
+                    continue
+                where = f"diag({handle_text(self.system.program.coefficients[k])}) in {self.expression!r}"
+                if np.any(np.isnan(values.astype(float))):
+                    raise BadParameter(
+                        "a diagonal has entries that are no numbers: a function outside its domain",
+                        where=where,
+                        remedy="a function that is real on all values of its vector: np.sqrt(x**2), np.log(1 + x**2)",
+                    )
+                if not np.all(np.isfinite(values.astype(float))):
                     raise NotInvertible(
                         "a diagonal has infinite entries: it divides by a vector that has zeros",
-                        where=f"diag({handle_text(self.system.program.coefficients[k])}) in {self.expression!r}",
+                        where=where,
                         remedy="a vector that stays away from 0, or a ridge: x / (x**2 + lam)",
                     )
 

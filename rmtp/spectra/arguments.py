@@ -23,6 +23,13 @@ def real_points(x: Any) -> tuple[np.ndarray, tuple[int, ...]]:
     return array.ravel(), array.shape
 
 
+def probabilities(q: Any) -> tuple[np.ndarray, tuple[int, ...]]:
+    flat, shape = real_points(q)
+    if np.any((flat < 0) | (flat > 1)):
+        raise BadParameter(f"ppf: q = {shown(q)} is no probability", remedy="0 <= q <= 1")
+    return flat, shape
+
+
 def shaped(flat: np.ndarray, shape: tuple[int, ...]) -> Any:
     return flat.reshape(shape) if shape else float(flat[0])
 

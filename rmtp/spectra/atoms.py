@@ -14,12 +14,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..dyson.resolvent import Resolvent
 from .axis import Atom, Axis, Interval, recognised, wynn
 
 MASS = 1e-11  # below which a mass is rounding
 _CELLS = 4000
 _LEAST = 1e-3  # the smallest share of the mass that is searched for everywhere
 _CIRCLE = 48
+_DEPTHS = (8, 14, 24, 40, 70, 120)  # decades of heights above 0
+_ARRIVED = 1e-11  # the step of z g at which no more of its limit shows
+_OF_WIDTHS = 1e-8  # how near a number made of widths a mass at 0 is taken for it, with continuous coefficients
 _DEEPEST = 1e-12  # how near a point that touches the continuous part is approached, in spreads
 
 
@@ -134,6 +138,20 @@ def _above(axis: Axis, centre: float) -> float:
     return mass if mass <= weight[-1] + 1e-10 else 0.0  # i h g falls to the mass of the point
 
 
+def _of_widths(own: Resolvent, mass: float) -> float:
+    """The mass at 0, to rounding where it is what widths leave over: one minus a width, or a difference of two, over the size.
+
+    Beside a density like x**(-4/5), i h g approaches the mass like h**(1/5), and extrapolation leaves ten digits of it.
+    """
+    if own.finite:
+        return mass
+    program = own.system.program
+    size = sum(float(d.ratio) for d in program.space)
+    widths = {float(d.ratio) for m in program.matrices for d in (m.rows, m.cols)} | {size, 0.0}
+    ranks = {abs(a - b) / size for a in widths for b in widths}
+    return min((r for r in ranks if abs(r - mass) <= _OF_WIDTHS), key=lambda r: abs(r - mass), default=mass)
+
+
 @dataclass(frozen=True)
 class Zero:
     """What g(i h) does as h -> 0: the mass at 0, and the exponent of the rest (0 if it stays finite)."""
@@ -151,7 +169,11 @@ def at_zero(axis: Axis) -> Zero:
     own = axis.resolvent
     h = own.spread * 10.0 ** -np.arange(1, 121)
     z = 1j * h
-    out = own.solve(z if own.finite else z[:14])
+    for depth in _DEPTHS if own.finite else _DEPTHS[:2]:  # where digits end, the way on is long and leads nowhere
+        out = own.solve(z[:depth])
+        arrived = np.abs(np.diff((out.z * own.mean_of(out.g)).real)) < _ARRIVED
+        if not out.good.all() or arrived.any():
+            break
     count = int(np.argmin(out.good)) if not out.good.all() else len(out.z)
     g, z = own.mean_of(out.g)[:count], z[:count]
     if count < 6:
@@ -159,12 +181,12 @@ def at_zero(axis: Axis) -> Zero:
     weight = (z * g).real
     # digits go as z g approaches its limit: stop where the steps drown in rounding
     steps = np.abs(np.diff(weight))
-    clear = np.flatnonzero(steps < 1e-11)
+    clear = np.flatnonzero(steps < _ARRIVED)
     last = int(clear[0]) + 1 if len(clear) else count
     mass = wynn(weight[: max(last, 6)])
     # where the walk ends early, what is extrapolated beyond the last step is a mass only if it outweighs that step
     least = MASS if own.finite else max(1e-7, 10 * float(steps[max(last, 6) - 2]))
-    mass = mass if mass > least else 0.0
+    mass = _of_widths(own, mass) if mass > least else 0.0
     rest = np.abs(g - mass / z)[: max(last, 6)]
     with np.errstate(all="ignore"):
         slopes = np.diff(np.log(rest)) / np.diff(np.log(h[: len(rest)]))

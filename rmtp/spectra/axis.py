@@ -11,7 +11,7 @@ import numpy as np
 from ..dyson.resolvent import Resolvent
 
 INSIDE = 3e-9  # -Im g / |g| from which a point counts as inside the support
-NEAR = 0.02  # of the spread: how near 0 a density shows that starts there beside an atom
+NEAR = 0.04  # of the spread: how near 0 a density shows that starts there beside an atom
 _HALF = 1e-8
 _LEAST = 1e-11  # the density, as a share of |g|, of which two digits are left
 _STEEP = 1e4  # |g| times the spread, below which rounding of g is no matter for a density of order 1

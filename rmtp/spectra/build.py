@@ -7,6 +7,7 @@ from typing import Any
 from ..dense import is_symmetric
 from ..errors import DimensionMismatch, NotSelfAdjoint, UnsupportedOperation
 from ..matrices import Expression
+from .images import ImageLaw, polynomial
 from .spectral import SingularLaw, SpectralLaw
 
 
@@ -65,7 +66,8 @@ def spectrum(M: Any) -> SpectralLaw:
             where=repr(M),
             remedy="rmtp.singular_values(M), or the symmetric part (M + M.T) / 2",
         )
-    return SpectralLaw(M)
+    power = polynomial(M)
+    return SpectralLaw(M) if power is None else ImageLaw(M, SpectralLaw(power.generator), power.coefficients)
 
 
 def singular_values(J: Any) -> SingularLaw:

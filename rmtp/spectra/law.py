@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import function, on_points, sizes
+from ..arguments import function, on_points, reals, shown, sizes
 from ..dyson.coefficients import composite_rule
 from ..errors import BadParameter, NotConverged, UnsupportedOperation
 from ..sample import generator, positive
 from . import transforms
-from .arguments import moment_order, real_points, shaped
+from .arguments import moment_order, probabilities, real_points, shaped
 from .axis import Atom, Edge, Interval
 from .density import Panel, evaluate_cdf, from_series, integrate, invert_cdf
 
@@ -160,9 +160,7 @@ class Law:
 
     def ppf(self, q: Any) -> Any:
         """The smallest x with ``cdf(x) >= q``."""
-        flat, shape = real_points(q)
-        if np.any((flat < 0) | (flat > 1)):
-            raise BadParameter(f"ppf: q = {q!r} is no probability", remedy="0 <= q <= 1")
+        flat, shape = probabilities(q)
         _, atoms, panels = self._structure
         total = (panels[-1].below + panels[-1].mass if panels else 0.0) + sum(a.mass for a in atoms)
         goal = flat * total
@@ -178,6 +176,7 @@ class Law:
             out[open_] = invert_cdf(panels, rest[open_])
         ends = [a.x for a in atoms] + [panels[0].ends[0]] if panels else [a.x for a in atoms]
         out[open_ & ((flat == 0) | (not panels))] = min(ends)
+        out[flat == 1] = max([*(a.x for a in atoms), *(p.ends[1] for p in panels)])
         return shaped(out, shape)
 
     def median(self) -> float:
@@ -202,11 +201,18 @@ class Law:
         Raises
         ------
         NotConverged
-            If f is too singular for that.
+            If f is too singular for that, or not finite on the support.
         """
         function(f, "f")
+        tol = float(reals(tol, "tol", "a number > 0, say 1e-11"))
+        if tol <= 0:
+            raise BadParameter(f"tol={tol}", remedy="a number > 0, say 1e-11")
         _, atoms, panels = self._structure
-        total: Any = sum((a.mass * on_points(f, np.array([a.x]))[0] for a in atoms), 0.0)
+        with np.errstate(all="ignore"):
+            values = [on_points(f, np.array([a.x]))[0] for a in atoms]
+        if not np.all(np.isfinite(values)):
+            raise NotConverged("the function is not finite at an atom", remedy="a function finite on the support")
+        total: Any = sum((a.mass * v for a, v in zip(atoms, values, strict=True)), 0.0)
         for p in panels:
             total = total + integrate(p, f, tol)
         return total.item() if isinstance(total, np.generic) else total
@@ -276,6 +282,26 @@ class Law:
         from .free import as_law
 
         return self + (-other if isinstance(other, Law | int | float | Fraction) else as_law(other) * -1)
+
+    def __rsub__(self, other: Any) -> Law:
+        return -self + other
+
+    def __truediv__(self, other: Any) -> Law:
+        if isinstance(other, bool) or not isinstance(other, int | float | Fraction) or other == 0:
+            raise UnsupportedOperation(
+                f"{self!r} / {shown(other)}", remedy="a law is divided by a number that is not 0"
+            )
+        return self * (Fraction(1) / other)
+
+    def __pow__(self, other: Any) -> Law:
+        raise UnsupportedOperation(
+            f"{self!r} ** {shown(other)}", remedy="law * law is the free product, M @ M the square"
+        )
+
+    def __matmul__(self, other: Any) -> Law:
+        raise UnsupportedOperation(
+            f"{self!r} @ {shown(other)}", remedy="law1 * law2 is the law of a product of free matrices"
+        )
 
     def __mul__(self, other: Any) -> Law:
         from .free import free_product

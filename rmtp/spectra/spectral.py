@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import shown
 from ..dense import dense, is_symmetric
 from ..dyson.precision import digits
 from ..dyson.resolvent import Resolvent
 from ..dyson.system import DOUBLE
-from ..errors import NotConverged, OnSpectrum, UnsupportedOperation
+from ..errors import BadParameter, NotConverged, OnSpectrum, UnsupportedOperation
 from ..instructions import RandomMatrix
 from ..matrices import Expression
 from ..sample import positive
@@ -102,7 +103,8 @@ class SpectralLaw(Law):
             edge, width = (i.left if right else i.right), i.right.x - i.left.x
             if at_zero and 0 < edge.exponent < np.inf:
                 return self._beside_atom(edge.exponent, width, right)
-            reach = (_REACH if edge.exponent <= 0 else _FADING) * width
+            # on both sides of an atom at 0 the density drowns sooner
+            reach = (_REACH if edge.exponent <= 0 and not (both and at_zero) else _FADING) * width
             t, w = np.polynomial.legendre.leggauss(32)
             z = reach * np.exp(1j * np.pi * (t + 1) / 2)
             g = self.resolvent.mean_of(self.resolvent.solve(z).g)
@@ -192,15 +194,17 @@ class SpectralLaw(Law):
             self._refuse_on_spectrum(flat[real].real)
         made = self.resolvent.solve(upper)
         g = self.resolvent.mean_of(made.g)
-        if not np.all(made.good):
-            bad = flat[~made.good][0]
+        self._refuse_lost(flat, made.good)
+        g = np.where(flat.imag < 0, g.conj(), np.where(real, g.real + 0j, g))
+        return g.reshape(array.shape) if array.ndim else complex(g[0])
+
+    def _refuse_lost(self, z: np.ndarray, good: np.ndarray) -> None:
+        if not np.all(good):
             raise NotConverged(
-                f"the branch could not be followed to z = {bad}",
+                f"the branch could not be followed to z = {z[~good][0]}",
                 where=self.text,
                 remedy="a point farther from the spectrum",
             )
-        g = np.where(flat.imag < 0, g.conj(), np.where(real, g.real + 0j, g))
-        return g.reshape(array.shape) if array.ndim else complex(g[0])
 
     def _refuse_on_spectrum(self, points: Any) -> None:
         points = np.asarray(points, dtype=float)
@@ -257,22 +261,34 @@ class SpectralLaw(Law):
         return transforms.s_transform(self.resolvent, y)
 
     def subordination(self, z: Any) -> tuple[Any, ...]:
-        """Subordination functions of a free sum or product at z in the upper half plane.
+        """Subordination functions of a free sum or product at z off the real axis.
 
         Of ``law_1 + law_2 + ..``: the z_i with ``g_i(z_i) = g(z)``. Of ``law_1 * law_2``: those with
-        ``z_i g_i(z_i) = z g(z)``.
+        ``z_i g_i(z_i) = z g(z)``. At the complex conjugate of z they are conjugate.
+
+        Raises
+        ------
+        BadParameter
+            If z is real: there they are limits from above that differ from those from below.
+        NotConverged
+            If the branch could not be followed.
         """
         if not (self.summands or self.factors):
             raise UnsupportedOperation(
                 f"subordination functions of {self.text}",
                 remedy="a free sum or product of laws: law1 + law2, law1 * law2",
             )
-        array = np.asarray(z, dtype=complex)
+        array = complex_points(z, "subordination")
+        flat = array.ravel()
+        if np.any(flat.imag == 0):
+            raise BadParameter(f"subordination at {shown(z)}", remedy="points off the real axis: z + 1e-9j")
         own, matrices = self._apart
-        made = own.solve(array.ravel())
+        made = own.solve(np.where(flat.imag < 0, flat.conj(), flat))
+        self._refuse_lost(flat, made.good)
         pair_of = {c.matrix: c.pairs[0] for c in own.system.couplings}
-        rows = [made.u[own.system.number[pair_of[m]]] for m in matrices]
-        return tuple((1 / row).reshape(array.shape)[()] for row in rows)
+        rows = [1 / made.u[own.system.number[pair_of[m]]] for m in matrices]
+        rows = [np.where(flat.imag < 0, row.conj(), row) for row in rows]
+        return tuple(row.reshape(array.shape)[()] for row in rows)
 
     @cached_property
     def _apart(self) -> tuple[Resolvent, list[RandomMatrix]]:
@@ -344,12 +360,13 @@ class SingularLaw(Law):
             raise UnsupportedOperation(
                 "digits of the transform of singular values", remedy="law.square.stieltjes(z, dps)"
             )
-        array = np.asarray(z, dtype=complex)
-        for point in array.ravel():
-            if point.imag == 0 and any(a <= point.real <= b for a, b in self.support()):
+        array = complex_points(z, "stieltjes")
+        for point in array.ravel().tolist():
+            at_atom = any(point == a.x for a in self.atoms)
+            if at_atom or (point.imag == 0 and any(a <= point.real <= b for a, b in self.support())):
                 raise OnSpectrum(f"z = {point.real!r} lies on the spectrum", where=self.text, remedy="pdf(x)")
         flat = [complex(self.expect(_resolvent_at(point))) for point in array.ravel()]
-        return np.array(flat).reshape(array.shape) if array.ndim else flat[0]
+        return np.array(flat, dtype=complex).reshape(array.shape) if array.ndim else flat[0]
 
     def sample(self, width: int, rng: Any = None, entries: str | None = None) -> np.ndarray:
         """Singular values of one draw of J at base width n, in rising order."""

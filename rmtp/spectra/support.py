@@ -19,6 +19,7 @@ from .atoms import Zero, at_zero, in_gaps, located, measured
 from .axis import NEAR, Atom, Axis, Edge, Interval, recognised, wynn
 
 _RISING = 0.05
+_SLOPES = 6
 
 
 def find(resolvent: Resolvent, refine: int = 0) -> tuple[list[Interval], list[Atom]]:
@@ -55,7 +56,7 @@ def find(resolvent: Resolvent, refine: int = 0) -> tuple[list[Interval], list[At
         [] if veiled or resolvent.finite else [b for b in brackets if b not in hard and _fades(b, resolvent.spread)]
     )
     edges = [(Edge(0.0, _nice(zero.exponent)), b > a) for a, b in hard]
-    edges += [(Edge(0.0, np.inf), b > a) for a, b in fading]
+    edges += [(Edge(0.0, _power_at_zero(axis, (a, b)) if zero.mass else np.inf), b > a) for a, b in fading]
     grounded = [b for b in brackets if veiled and b not in hard and _touches(b, resolvent.spread)]
     edges += [(Edge(0.0, _power_at_zero(axis, b)), b[1] > b[0]) for b in grounded]
     edges += _edges(axis, zero, [b for b in brackets if b not in hard and b not in fading and b not in grounded])
@@ -83,11 +84,14 @@ def _touches(bracket: tuple[float, float], spread: float) -> bool:
 def _power_at_zero(axis: Axis, bracket: tuple[float, float]) -> float:
     """The exponent of a density that starts at 0, from its slopes where it shows beside the atom; inf if they go on rising."""
     own = axis.resolvent
-    x = np.sign(bracket[1]) * own.spread * 2.0 ** (-np.arange(8, 34) / 2)
-    x = x[np.abs(x) >= min(2 * abs(bracket[1]), NEAR * own.spread / 4)]
-    rho = axis.density(x)
-    rho = rho[: int(np.argmin(rho > 0)) if not np.all(rho > 0) else None]
-    if len(rho) < 6:
+    least = min(2 * abs(bracket[1]), NEAR * own.spread / 4)
+    for first in (8, 4):
+        x = np.sign(bracket[1]) * own.spread * 2.0 ** (-np.arange(first, 34) / 2)
+        rho = axis.density(x[np.abs(x) >= least])
+        rho = rho[: int(np.argmin(rho > 0)) if not np.all(rho > 0) else None]
+        if len(rho) >= _SLOPES:
+            break
+    else:
         raise NotConverged(
             "the density next to the atom at 0 is too small to be seen", remedy="stieltjes(z) off the real axis"
         )
@@ -107,7 +111,7 @@ def _grid(axis: Axis, refine: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     own = axis.resolvent
     size = 321 * 2**refine
     x = own.mean + 0.5 * own.spread * np.sinh(np.linspace(-10, 10, size))
-    near = own.spread * np.logspace(-9, -2, 15 * 2**refine)
+    near = own.spread * np.logspace(-9, -1, 17 * 2**refine)
     x = np.unique(np.concatenate([x, near, -near]))
     g, inside, known, out = axis.look(x)
     slope = own.slope(out)
@@ -310,16 +314,43 @@ def _end(axis: Axis, edge: Edge, bracket: float) -> Edge:
     Its density falls too fast to be followed; that of the coefficient has its pole exactly there.
     """
     own = axis.resolvent
-    x = edge.x + np.sign(bracket) * own.spread * np.geomspace(1e-5, 4e-4, 9)
-    _, inside, known, out = axis.look(x)
+    for reach in (1e-5, 1e-4, 1e-3):  # a density that falls fast ends beyond what was seen of it
+        end = _pole(axis, edge.x, np.sign(bracket) * own.spread * reach)
+        if end is None or abs(end - edge.x) >= max(10 * abs(bracket), reach * own.spread):
+            continue
+        nearer = _pole(axis, end, np.sign(bracket) * own.spread * 1e-6)
+        if nearer is not None and abs(nearer - end) < 1e-6 * own.spread:
+            end = nearer
+        end = recognised(end, own.spread)
+        return Edge(end, _power_at(axis, end, -float(np.sign(bracket)), edge.exponent))
+    return edge
+
+
+def _pole(axis: Axis, x: float, step: float) -> float | None:
+    """Where the answer of the end of a coefficient has its pole, from points outside the support that begin a step from x."""
+    points = x + step * np.geomspace(1, 40, 9)
+    _, inside, known, out = axis.look(points)
     if inside.any() or not known.all():
-        return edge
-    best = edge.x + 20 * bracket
-    for pole in own.poles(out):
-        if np.all(np.isfinite(pole)) and len(set(np.sign(pole))) == 1 and np.abs(pole[0]) < 0.5 * np.abs(pole[-1]):
-            root = float(interpolate.BarycentricInterpolator(pole, x)(0.0))
-            best = root if abs(root - edge.x) < abs(best - edge.x) else best
-    return Edge(recognised(best, own.spread), edge.exponent) if abs(best - edge.x) < 10 * abs(bracket) else edge
+        return None
+    roots = [
+        float(interpolate.BarycentricInterpolator(pole, points)(0.0))
+        for pole in axis.resolvent.poles(out)
+        if np.all(np.isfinite(pole)) and len(set(np.sign(pole))) == 1 and np.abs(pole[0]) < 0.5 * np.abs(pole[-1])
+    ]
+    return min(roots, key=lambda r: abs(r - x), default=None)
+
+
+def _power_at(axis: Axis, end: float, sign: float, otherwise: float) -> float:
+    """The exponent at an edge whose place is known, from slopes where the density shows."""
+    distance = axis.resolvent.spread * 2.0 ** (-np.arange(8, 34) / 2)
+    rho = axis.density(end + sign * distance)
+    rho = rho[: int(np.argmin(rho > 0)) if not np.all(rho > 0) else None]
+    slopes = -2 * np.diff(np.log2(rho))
+    if len(slopes) < _SLOPES:
+        return otherwise
+    limit = wynn(slopes)
+    power = _nice(limit, abs(slopes[-1] - limit))
+    return power if power > 0.5 else otherwise  # digits ran out
 
 
 def _hard(edge: float, bracket: float) -> float:
