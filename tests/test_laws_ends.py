@@ -73,6 +73,7 @@ def test_an_end_beyond_what_shows_of_the_density(ratio):
     """Beta(1/2, 3): E[D/(1 - D)] = 1/4, so that the law ends at c + 1/4."""
     edge = covariance(scipy.stats.beta(0.5, 3), ratio).edges[-1]
     assert edge.x == pytest.approx(ratio + 0.25, abs=1e-10)
+    assert edge.exponent == pytest.approx(2, abs=1e-9)
 
 
 @pytest.mark.slow

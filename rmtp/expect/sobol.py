@@ -112,12 +112,13 @@ class Sampler:
         if linear and form.key() in self._linear:
             return self._linear[form.key()]
         total: Any = np.zeros((self.replicates, 1))
-        for mono, coefficient in form.terms.items():
-            term = _column(coefficient)
-            for a, power in mono:
-                value = self.value(a)
-                term = term * (value if power == 1 else value**power)
-            total = total + term
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused with its line
+            for mono, coefficient in form.terms.items():
+                term = _column(coefficient)
+                for a, power in mono:
+                    value = self.value(a)
+                    term = term * (value if power == 1 else value**power)
+                total = total + term
         if linear:
             self._linear[form.key()] = total
         return total

@@ -186,7 +186,7 @@ def _edges(axis: Axis, zero: Zero, brackets: list[tuple[float, float]]) -> list[
                 done.append((Edge(folded, 0.5), rising))
             elif narrowed:
                 edge = _square_root_edge(axis, outside, inside) or _power_edge(axis, outside, inside)
-                if edge.exponent > 0.5:
+                if edge.exponent > 0.5 or (edge.exponent < 0 and not _rises(axis, outside, inside)):
                     edge = _end(axis, edge, outside - inside)
                 done.append((edge, rising))
             else:
@@ -301,11 +301,19 @@ def _power_edge(axis: Axis, outside: float, inside: float) -> Edge:
         if not np.all(rho > 0):
             break
         s = rho ** (1 / p)
+        if s[0] == s[1]:
+            break
         better = float((x[0] * s[1] - x[1] * s[0]) / (s[1] - s[0]))
         if abs(better - edge) > distance:
             break
         edge = better
     return Edge(_hard(edge, abs(inside - outside)) if p < 0 else edge, p)
+
+
+def _rises(axis: Axis, outside: float, inside: float) -> bool:
+    """Whether the density rises towards an edge, where a power fitted to its rounding would not tell."""
+    rho = axis.density(inside + np.sign(inside - outside) * axis.resolvent.spread * np.array([1e-4, 1e-3, 1e-2]))
+    return bool(np.all(np.diff(rho) <= 0))
 
 
 def _end(axis: Axis, edge: Edge, bracket: float) -> Edge:
