@@ -19,6 +19,7 @@ from .atoms import Zero, at_zero, in_gaps, located, measured
 from .axis import NEAR, Atom, Axis, Edge, Interval, recognised, wynn
 
 _RISING = 0.05
+_STEEPER = 0.4  # from afar than nearby: what is nearby is rounding
 _SLOPES = 6
 
 
@@ -186,7 +187,7 @@ def _edges(axis: Axis, zero: Zero, brackets: list[tuple[float, float]]) -> list[
                 done.append((Edge(folded, 0.5), rising))
             elif narrowed:
                 edge = _square_root_edge(axis, outside, inside) or _power_edge(axis, outside, inside)
-                if edge.exponent > 0.5 or (edge.exponent < 0 and not _rises(axis, outside, inside)):
+                if edge.exponent > 0.5 or _slope(axis, outside, inside) > edge.exponent + _STEEPER:
                     edge = _end(axis, edge, outside - inside)
                 done.append((edge, rising))
             else:
@@ -310,10 +311,10 @@ def _power_edge(axis: Axis, outside: float, inside: float) -> Edge:
     return Edge(_hard(edge, abs(inside - outside)) if p < 0 else edge, p)
 
 
-def _rises(axis: Axis, outside: float, inside: float) -> bool:
-    """Whether the density rises towards an edge, where a power fitted to its rounding would not tell."""
-    rho = axis.density(inside + np.sign(inside - outside) * axis.resolvent.spread * np.array([1e-4, 1e-3, 1e-2]))
-    return bool(np.all(np.diff(rho) <= 0))
+def _slope(axis: Axis, outside: float, inside: float) -> float:
+    """The power with which the density falls towards an edge from afar; one fitted to its rounding would not tell."""
+    rho = axis.density(inside + np.sign(inside - outside) * axis.resolvent.spread * np.array([1e-3, 1e-2]))
+    return float(np.log10(rho[1] / rho[0])) if np.all(rho > 0) else 0.0
 
 
 def _end(axis: Axis, edge: Edge, bracket: float) -> Edge:
