@@ -18,7 +18,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from ..ensembles import Dim, Number
 from . import elimination
@@ -489,6 +488,8 @@ def _components(program: LinearProgram, rows: list[Any], theta: set[Pair]) -> li
 
 def _pivots(size: int, matrix: dict[Pair, Any]) -> list[int]:
     """For every row the column to pivot on: the assignment with the largest product of entries."""
+    from scipy.optimize import linear_sum_assignment  # a fifth of a second that most programs never need
+
     cost = np.full((size, size), 1e6)
     for (r, k), x in matrix.items():
         entry = float(np.median(np.abs(np.asarray(x, dtype=complex))))

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from scipy import interpolate, special
+from scipy import special
 
 from ..arguments import on_points
 from ..errors import NotConverged
@@ -238,6 +238,8 @@ def _tried(jobs: list[Any], density: Callable[[np.ndarray], np.ndarray]) -> list
 
 def _continued(t: np.ndarray, values: np.ndarray, lost: np.ndarray) -> np.ndarray:
     """Values of an analytic function known in the middle, continued to both ends by polynomials through the nearest nodes."""
+    from scipy.interpolate import BarycentricInterpolator  # a fifth of a second that most programs never need
+
     known = np.flatnonzero(~lost)
     out = values.copy()
     for inner, side in (
@@ -245,7 +247,7 @@ def _continued(t: np.ndarray, values: np.ndarray, lost: np.ndarray) -> np.ndarra
         (known[-_NEAREST:], np.arange(known[-1] + 1, len(t))),
     ):
         if len(side):
-            out[side] = interpolate.BarycentricInterpolator(t[inner], values[inner])(t[side])
+            out[side] = BarycentricInterpolator(t[inner], values[inner])(t[side])
     return out
 
 

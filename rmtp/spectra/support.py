@@ -11,7 +11,6 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
-from scipy import interpolate
 
 from ..dyson.resolvent import Resolvent
 from ..errors import NotConverged
@@ -337,12 +336,14 @@ def _end(axis: Axis, edge: Edge, bracket: float) -> Edge:
 
 def _pole(axis: Axis, x: float, step: float) -> float | None:
     """Where the answer of the end of a coefficient has its pole, from points outside the support that begin a step from x."""
+    from scipy.interpolate import BarycentricInterpolator  # a fifth of a second that most programs never need
+
     points = x + step * np.geomspace(1, 40, 9)
     _, inside, known, out = axis.look(points)
     if inside.any() or not known.all():
         return None
     roots = [
-        float(interpolate.BarycentricInterpolator(pole, points)(0.0))
+        float(BarycentricInterpolator(pole, points)(0.0))
         for pole in axis.resolvent.poles(out)
         if np.all(np.isfinite(pole)) and len(set(np.sign(pole))) == 1 and np.abs(pole[0]) < 0.5 * np.abs(pole[-1])
     ]
