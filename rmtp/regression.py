@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy import linalg
 
 from .errors import AxisError, BadParameter, NotPSD
 from .kernels import api
@@ -176,7 +175,7 @@ def ntk_ensemble(
     covariance, variance = None, None
     if nngp is not None:
         k, k_cross, k_test = _blocks(nngp, cross.shape)
-        covariance, variance = ensemble_covariance(weights, halved(k), k_cross, k_test)
+        covariance, variance = ensemble_covariance(weights, k, k_cross, k_test)
     return Prediction(weights @ targets, covariance, variance, None, noise, used)
 
 
@@ -193,61 +192,36 @@ def _trained(theta: np.ndarray, noise: Any, time: float) -> np.ndarray:
     return np.asarray((vectors * shares) @ vectors.T)
 
 
-def halved(k: np.ndarray) -> np.ndarray:
-    """The lower triangle H of a symmetric matrix ``H + H.T``: products with it cost half.
-
-    Examples
-    --------
-    >>> halved(np.array([[2.0, 1.0], [1.0, 4.0]]))
-    array([[1., 0.],
-           [1., 2.]])
-    """
-    half = np.asfortranarray(np.tril(k))
-    half[np.diag_indices(len(half))] /= 2
-    return half
-
-
-def times_half(weights: np.ndarray, half: np.ndarray) -> np.ndarray:
-    """``weights @ half`` for what `halved` returns.
-
-    Examples
-    --------
-    >>> times_half(np.array([[1.0, 1.0]]), halved(np.array([[2.0, 1.0], [1.0, 4.0]])))
-    array([[2., 2.]])
-    """
-    if not weights.size:
-        return np.zeros_like(weights)
-    return np.asarray(linalg.blas.dtrmm(1.0, half, np.ascontiguousarray(weights).T, lower=1, trans_a=1).T)
-
-
 def ensemble_covariance(
-    weights: np.ndarray, half: np.ndarray, k_cross: np.ndarray, k_test: np.ndarray
+    weights: np.ndarray, k_train: np.ndarray, k_cross: np.ndarray, k_test: np.ndarray
 ) -> tuple[np.ndarray | None, np.ndarray]:
-    """Covariance and variance of ``f* - weights @ f(X)`` for a Gaussian process f; see `ntk_ensemble`.
+    """Covariance (.., M, M) and variance (.., M) of ``f* - weights @ f(X)`` for a Gaussian process f; see `ntk_ensemble`.
 
     Parameters
     ----------
-    weights : array (M, N)
-    half : array (N, N)
-        `halved` of the covariance of f(X).
+    weights : array (.., M, N)
+    k_train : array (N, N)
+        The covariance of f(X).
     k_cross : array (M, N)
     k_test : array (M, M) or (M,)
 
     Examples
     --------
     >>> one = np.array([[1.0]])
-    >>> ensemble_covariance(one, halved(one), 0.5 * one, np.array([1.0]))
+    >>> ensemble_covariance(one, one, 0.5 * one, np.array([1.0]))
     (None, array([1.]))
     """
-    moved = times_half(weights, half) - k_cross
+    # one product for all weights, and no triangular one: that of another BLAS, whose threads would fight with NumPy's
+    moved = (weights.reshape(-1, weights.shape[-1]) @ k_train).reshape(weights.shape)
+    moved *= 0.5
+    moved -= k_cross
     own = k_test if k_test.ndim == 1 else np.diag(k_test)
-    variance = own + 2 * np.einsum("mn,mn->m", moved, weights)
+    variance = own + 2 * np.einsum("...mn,...mn->...m", moved, weights)
     covariance = None
     if k_test.ndim == 2:
-        shared = moved @ weights.T
-        covariance = (k_test + k_test.T) / 2 + (shared + shared.T)
-    scale = 2 * float(np.max(np.diag(half), initial=0.0))
-    return covariance, _nonnegative(variance, own, lambda: weights, scale)
+        shared = moved @ np.swapaxes(weights, -1, -2)
+        covariance = (k_test + k_test.T) / 2 + (shared + np.swapaxes(shared, -1, -2))
+    return covariance, _nonnegative(variance, own, lambda: weights, float(np.max(np.diag(k_train), initial=0.0)))
 
 
 def _nonnegative(variance: np.ndarray, own: np.ndarray, weights: Callable[[], np.ndarray], scale: float) -> np.ndarray:
@@ -258,11 +232,11 @@ def _nonnegative(variance: np.ndarray, own: np.ndarray, weights: Callable[[], np
     if np.all(variance >= 0):
         return variance
     w = weights()
-    slack = 10 * w.shape[1] * EPS * (scale * (1 + np.einsum("mn,mn->m", w, w)) + np.abs(own))
-    worst = int(np.argmin(variance + slack))
+    slack = 10 * w.shape[-1] * EPS * (scale * (1 + np.einsum("...mn,...mn->...m", w, w)) + np.abs(own))
+    worst = np.unravel_index(int(np.argmin(variance + slack)), variance.shape)
     if variance[worst] < -slack[worst]:
         raise NotPSD(
-            f"a variance of {variance[worst]:.3g} at test point {worst}: the blocks are not of one covariance",
+            f"a variance of {variance[worst]:.3g} at test point {worst[-1]}: the blocks are not of one covariance",
             remedy="one kernel for all blocks; k_test_train has test points as rows, and k_test holds no noise",
         )
     return np.maximum(variance, 0.0)

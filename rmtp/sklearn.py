@@ -23,7 +23,7 @@ from .errors import BadParameter
 from .language import relu
 from .likelihood import factor
 from .networks.layers import Output, dense, readout
-from .regression import KINDS, check_kind, conditional, ensemble_covariance, halved, kernel_diagonal, kernels, one_hot
+from .regression import KINDS, check_kind, conditional, ensemble_covariance, kernel_diagonal, kernels, one_hot
 
 
 def relu_network(x: Any) -> Output:
@@ -125,7 +125,7 @@ class _NetworkEstimator(BaseEstimator):
             _, variance = conditional(self.factor_, cross["nngp"], own)
         else:
             weights = self.factor_.solve(cross["ntk"].T).T
-            _, variance = ensemble_covariance(weights, halved(self.nngp_), cross["nngp"], own)
+            _, variance = ensemble_covariance(weights, self.nngp_, cross["nngp"], own)
         return np.asarray(cross[self.kind] @ self.dual_coef_), np.sqrt(variance)
 
 

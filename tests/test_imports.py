@@ -279,7 +279,10 @@ assert state() == before
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("module", ["matplotlib", "scipy.stats", "scipy.optimize", "scipy.interpolate", "tqdm", "IPython", "sklearn", "sympy"])
+@pytest.mark.parametrize(
+    "module",
+    ["matplotlib", "scipy.stats", "scipy.optimize", "scipy.interpolate", "tqdm", "IPython", "sklearn", "sympy"],
+)
 def test_import_is_light(module):
     done = run(f"import sys, rmtp; sys.exit({module!r} in sys.modules)")
     assert done.returncode == 0, f"import rmtp loads {module} {done.stderr}"

@@ -12,8 +12,10 @@ from ..errors import AxisError, BadParameter
 from ..likelihood import numbers
 from ..plotbands import plot_band
 from ..prediction import Prediction
-from ..regression import ensemble_covariance, halved, times_half
+from ..regression import ensemble_covariance
 from .optimisers import Flow, Optimiser
+
+_BLOCK = 1 << 22  # numbers: times are taken together up to there
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +43,11 @@ class Spectrum:
 
     @cached_property
     def nngp(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """``(H, K(test, train) vectors, K(test, test))`` with ``vectors.T K vectors = H + H.T``, H lower triangular."""
+        """The NNGP in the eigenbasis: ``(vectors.T K vectors, K(test, train) vectors, K(test, test))``."""
         if self.kernels is None:
             return None
         k, cross, test = self.kernels
-        turned = np.ascontiguousarray(self.vectors.T)
-        share = times_half(turned, halved(k)) @ self.vectors
-        return halved(share + share.T), cross @ self.vectors, test
+        return self.vectors.T @ (k @ self.vectors), cross @ self.vectors, test
 
     def spread(self, modes: np.ndarray) -> np.ndarray:
         """The variance of f_0 in some of the eigenmodes."""
@@ -179,20 +179,23 @@ class Trajectory:
         if test.ndim == 1:
             raise BadParameter("covariances of test points of which only variances are known",
                                remedy="the kernel of all pairs of test points")  # fmt: skip
-        found = [self._spread(index, test)[0] for index in np.ndindex(*self.g.shape[:-1])]
-        return np.array(found, dtype=float).reshape(*self.g.shape[:-1], *test.shape)
+        found = [covariance for covariance, _ in self._spreads(test)]
+        return np.concatenate(found).reshape(*self.g.shape[:-1], *test.shape)
 
     @cached_property
     def variance(self) -> np.ndarray:
         """At test points (.., M); much less work than covariances of many test points at many times."""
         test = self._nngp[2]
         own = test if test.ndim == 1 else np.diag(test)
-        found = [self._spread(index, own)[1] for index in np.ndindex(*self.g.shape[:-1])]
-        return np.stack(found).reshape(*self.g.shape[:-1], len(own))
+        return np.concatenate([v for _, v in self._spreads(own)]).reshape(*self.g.shape[:-1], len(own))
 
-    def _spread(self, index: tuple[int, ...], test: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-        half, cross, _ = self._nngp
-        return ensemble_covariance(self.spectrum.cross * self.g[index], half, cross, test)
+    def _spreads(self, test: np.ndarray) -> list[tuple[Any, np.ndarray]]:
+        """Covariances and variances, as many times at once as fit a block."""
+        k, cross, _ = self._nngp
+        g = self.g.reshape(-1, 1, self.g.shape[-1])
+        step = max(1, _BLOCK // max(cross.size, 1))
+        cuts = range(0, len(g), step)
+        return [ensemble_covariance(self.spectrum.cross * g[at : at + step], k, cross, test) for at in cuts]
 
     @property
     def std(self) -> np.ndarray:
@@ -202,11 +205,11 @@ class Trajectory:
     @cached_property
     def train_covariance(self) -> np.ndarray:
         """Of the outputs at training points (.., N, N)."""
-        s, half, kept = self.spectrum, self._nngp[0], self.kept
+        s, k, kept = self.spectrum, self._nngp[0], self.kept
         out = np.empty((*kept.shape, kept.shape[-1]))
         for at in np.ndindex(*kept.shape[:-1]):
             left = s.vectors * kept[at]
-            out[at] = times_half(left, half) @ left.T
+            out[at] = left @ k @ left.T / 2
         return out + np.swapaxes(out, -1, -2)
 
     @property
@@ -228,7 +231,7 @@ class Trajectory:
         """The share of each eigenmode in `loss` (.., N)."""
         s = self.spectrum
         square = _columns(s.y - s.start) ** 2
-        spread = 2 * np.diag(self._nngp[0]) * square.shape[1]
+        spread = np.diag(self._nngp[0]) * square.shape[1]
         return np.asarray(self.kept**2 * (square.sum(axis=-1) + spread) / 2)
 
     @property
@@ -262,7 +265,8 @@ class Trajectory:
         mean = self.initial[1] + self._lifted(_through(s.cross, self.g[index], s.y - s.start))
         covariance, variance = None, None
         if s.nngp is not None:
-            covariance, variance = self._spread(index, s.nngp[2])
+            k, cross, test = s.nngp
+            covariance, variance = ensemble_covariance(s.cross * self.g[index], k, cross, test)
         return Prediction(mean, covariance, variance, None, self.ridge, 0.0, self.inputs, self.train)
 
     def plot(self, x: Any = None, ax: Any = None, *, output: int = 0) -> Any:
