@@ -148,7 +148,8 @@ class Sampler:
         for a in draws:
             product = product * self.weights[a]
         product = np.broadcast_to(product, (self.replicates, self.points))
-        means = self._checked(product.mean(axis=1))
+        with np.errstate(invalid="ignore"):
+            means = self._checked(product.mean(axis=1))
         size = np.abs(product)
         total = size.sum(axis=1)
         share = size.max(axis=1) / np.where(total > 0, total, 1.0)
