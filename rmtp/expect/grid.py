@@ -25,6 +25,8 @@ _PANEL_NODES = 16
 _RULES = tuple(np.polynomial.legendre.leggauss(k) for k in (_PANEL_NODES, _PANEL_NODES + 1))
 _SCAN = 0.35  # spacing of the points on which a nonlinear argument is searched for kinks
 _BESIDE = 1e-9
+_ROOT = 1e-14  # a bracket this narrow is a root
+_BISECTIONS = 160
 _OFFSET = 0.381966  # of a step: no node at 0, where so many functions are singular and odd ones cancel
 _TAIL = 37.0  # exp(-37^2 / 2) is the smallest normal double
 _WHOLE = 1e-10  # what may be missing of a probability
@@ -324,19 +326,23 @@ class Grid:
             left, right = (np.take_along_axis(s, rank, axis=2) for s in (scan[:, :, :-1], scan[:, :, 1:]))
             fl, fr = (np.take_along_axis(s, rank, axis=2) for s in (f[:, :, :-1], f[:, :, 1:]))
             real = np.take_along_axis(change, rank, axis=2)
-            for step in range(60):
+            wl, wr = fl, fr
+            for step in range(_BISECTIONS):
                 with np.errstate(divide="ignore", invalid="ignore"):
-                    secant = right - fr * (right - left) / (fr - fl)
-                middle = 0.5 * (left + right)
-                # the secant finds piecewise linear roots at once; every third step bisects for safety
-                trial = np.where(np.isfinite(secant) & (step % 3 != 2), secant, middle)
+                    secant = right - wr * (right - left) / (wr - wl)
+                # the secant finds piecewise linear roots at once; every third step bisects for safety, and for jumps
+                trial = np.where(np.isfinite(secant) & (step % 3 != 2), secant, 0.5 * (left + right))
+                # what is found stays, whatever the others still need
+                trial = np.where((fr == 0) | (np.abs(right - left) < _ROOT), right, trial)
+                if np.all(~real | (trial == right)):
+                    break
                 ft = value(trial) - kink
                 same = np.sign(ft) == np.sign(fl)
+                # an end that stays counts for half (Illinois), so that the bracket closes from both sides
+                wl, wr = np.where(same, ft, 0.5 * wl), np.where(same, 0.5 * wr, ft)
                 left, fl = np.where(same, trial, left), np.where(same, ft, fl)
                 right, fr = np.where(same, right, trial), np.where(same, fr, ft)
-                if np.all(~real | (np.abs(right - left) < 1e-14) | (ft == 0)):
-                    break
-            out.append(np.where(real, trial, 0.0))
+            out.append(np.where(real, right, 0.0))
         return out
 
 

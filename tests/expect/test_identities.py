@@ -211,3 +211,13 @@ def test_a_part_that_is_a_rare_event():
 
     found, drawn = rmtp.limit(np.mean(f(x))), f(z)
     assert abs(float(found) - drawn.mean()) < 5 * np.hypot(found.error, drawn.std() / np.sqrt(drawn.size))
+
+
+@pytest.mark.parametrize("mean", [Fraction(1, 4), Fraction(-2, 3)])
+@pytest.mark.parametrize("var", [Fraction(51, 128), Fraction(9, 25), Fraction(2, 7)])
+def test_two_kinks_of_one_argument_are_both_found_to_the_last_digit(mean, var):
+    """P(exp(-u^2 / 4) > 1/4) = P(|u| < 2 sqrt(log 4)): one root is found early and has to stay while the other is sought."""
+    u = rmtp.Normal(n, cov=var) + rmtp.Normal(n, mean)
+    end, std = 2 * math.sqrt(math.log(4)), math.sqrt(float(1 + var))
+    exact = ndtr((end - float(mean)) / std) - ndtr((-end - float(mean)) / std)
+    assert float(rmtp.limit(np.mean(np.exp(-(u**2) / 4) > 0.25))) == pytest.approx(exact, abs=1e-14)

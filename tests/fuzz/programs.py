@@ -119,11 +119,14 @@ def _rewriting(names: dict[str, Any], attempt: int) -> str | None:
     return differ(rmtp.limit(names["out"], rtol=1e-6, **seed), rmtp.limit(made["out"], rtol=1e-6, seed=20 + attempt))
 
 
+_UNTOLD = 3e-4
+
+
 def _equations(names: dict[str, Any], attempt: int) -> str | None:
     """The printed equations, evaluated by themselves."""
     limits = rmtp.limit(names["out"], rtol=1e-6, **({"seed": attempt} if attempt else {}))
-    values = rmtp.derive(names["out"]).evaluate()  # by the same methods, with errors that are not told
-    return differ(limits, [Estimate(float(v), limits[k].error, "") for k, v in enumerate(values)], rounding=1e-7)
+    values = rmtp.derive(names["out"]).evaluate()  # sampled where `limit` is not, with errors that are not told
+    return differ(limits, [Estimate(float(v), limits[k].error, "") for k, v in enumerate(values)], rounding=_UNTOLD)
 
 
 def _samples(names: dict[str, Any], attempt: int) -> str | None:
