@@ -90,7 +90,7 @@ class Verification:
     @property
     def z(self) -> np.ndarray:
         """bias / sqrt(se**2 + limit error**2), per width; the O(1/n) bias is in it, unlike in `score`."""
-        return self.bias / np.sqrt(self.se**2 + self._floor**2)
+        return self.bias / np.hypot(self._mean_error, self._floor)
 
     @property
     def _floor(self) -> float:
@@ -146,8 +146,14 @@ class Verification:
 
     @property
     def _mean_error(self) -> np.ndarray:
-        """Standard errors of the means, no smaller than rounding."""
-        return np.hypot(self.se, ROUNDING * max(float(np.abs(self.mean).max()), 1e-280))
+        """Standard errors of the means, no smaller than rounding; where all trials say 0 or 1, than one coordinate of them all.
+
+        An event that no coordinate met has a probability all the same.
+        """
+        rounding = ROUNDING * max(float(np.abs(self.mean).max()), 1e-280)
+        seen = np.array(self.widths, dtype=float) * np.array(self.trials)
+        unanimous = (self.spread == 0) & ((self.mean == 0) | (self.mean == 1))
+        return np.hypot(self.se, np.where(unanimous, 1 / seen, rounding))
 
     def _extrapolation(self) -> tuple[float, float, float]:
         """L, its standard error, and its degrees of freedom (Welch-Satterthwaite)."""

@@ -296,3 +296,11 @@ def test_samples_that_are_not_finite_are_an_error():
     x = rmtp.Normal(n)
     with pytest.raises(DivergentExpectation, match="width 20"), np.errstate(invalid="ignore"):
         rmtp.verify(np.mean(np.log(x)), (20, 40), 3, claim=0)
+
+
+def test_an_event_that_no_coordinate_met():
+    """P(x > 6) = 1e-9: samples that are all 0 do not contradict it, nor those that are all 1 the other side."""
+    x = rmtp.Normal(rmtp.Dim("n"))
+    for rare in (np.mean(x > 6), np.mean(x < 6)):
+        check = rmtp.verify(rare, widths=(100, 200), trials=20, rng=0)
+        assert np.all(check.spread == 0) and abs(check.score) < 1e-3
