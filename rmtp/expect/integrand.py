@@ -212,7 +212,8 @@ def _argument(
         else:
             gauss = tuple((a, power) for a, power in kept if is_gaussian(a))
             others = tuple((a, power) for a, power in kept if not is_gaussian(a))
-            polynomials.setdefault(others, {})[gauss] = coefficient
+            terms = polynomials.setdefault(others, {})  # two terms may be one, once a draw is a number
+            terms[gauss] = terms.get(gauss, 0) + coefficient
     for others, polynomial in polynomials.items():
         # gelu(u + v) is (u + v) ndtr(u + v): one variable, not three
         means = any(a in made.shifts for gauss in polynomial for a, _ in gauss)

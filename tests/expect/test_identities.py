@@ -221,3 +221,13 @@ def test_two_kinks_of_one_argument_are_both_found_to_the_last_digit(mean, var):
     end, std = 2 * math.sqrt(math.log(4)), math.sqrt(float(1 + var))
     exact = ndtr((end - float(mean)) / std) - ndtr((-end - float(mean)) / std)
     assert float(rmtp.limit(np.mean(np.exp(-(u**2) / 4) > 0.25))) == pytest.approx(exact, abs=1e-14)
+
+
+def test_draws_that_are_numbers_merge_terms():
+    """P(gelu(h + s + 1/2) > 1/4), s a sign: given s two terms of the product have one factor, and both count."""
+    h, s = rmtp.Normal(n), rmtp.IID(n, [-1, 0, 1])
+    root = float(mpmath.findroot(lambda t: t * mpmath.ncdf(t) - 0.25, 0.4))
+    exact = sum(ndtr(k + 0.5 - root) for k in (-1, 0, 1)) / 3
+    assert float(rmtp.limit(np.mean(rmtp.gelu(h + s + 0.5) > 0.25))) == pytest.approx(exact, abs=1e-13)
+    both = sum(ndtr((k + 0.5 - root) / math.sqrt(2)) for k in (-1, 0, 1)) / 3
+    assert float(rmtp.limit(np.mean(rmtp.gelu(h + rmtp.Normal(n) + s + 0.5) > 0.25))) == pytest.approx(both, abs=1e-13)
