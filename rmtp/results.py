@@ -83,9 +83,12 @@ def with_error(value: Number, error: Number) -> str:
 
 
 def conclude(
-    value: Number, method: str, sampled: bool, operations: int, dps: int | None, notes: tuple[str, ...] = ()
+    value: Number, method: str, points: int, operations: int, dps: int | None, notes: tuple[str, ...] = ()
 ) -> Estimate:
-    """A number of the engine as an `Estimate`: rational and exact, mpmath to its digits, or a float with its copies."""
+    """A number of the engine as an `Estimate`: rational and exact, mpmath to its digits, or a float with its copies.
+
+    Or with its replicates, of so many `points` in all (0: nothing was sampled).
+    """
     name = "algebra" if method == "exact" else method
     rounding = 1e-15 * operations
     if isinstance(value, int | Fraction):
@@ -93,8 +96,12 @@ def conclude(
     if isinstance(value, np.ndarray):
         if value.dtype == object:
             return Estimate(value[..., 0], np.zeros(value.shape[:-1]), method, notes)
-        centre, spread = centre_and_spread(value, sampled)
+        centre, spread = centre_and_spread(value, points > 0)
         _refuse_infinite(centre)
+        if points:
+            # an event that no point meets, or none misses, is known to one point
+            unanimous = (spread == 0) & ((centre == 0) | (centre == 1))
+            spread = np.where(unanimous, 1 / points, spread)
         error = np.sqrt(spread**2 + (rounding * centre) ** 2)
         if centre.ndim == 0:
             return Estimate(float(centre), float(error), name, notes)

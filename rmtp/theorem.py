@@ -456,9 +456,10 @@ class MasterTheorem:
         """The value, its error from the perturbed copies or replicates, and the method."""
         if is_symbolic(value):
             raise UnsupportedOperation(f"the limit {value}, which has symbols", remedy="rmtp.derive, which keeps them")
-        sampled = self.expect.sampler is not None
+        sampler = self.expect.sampler
+        points = sampler.replicates * sampler.points if sampler is not None else 0
         return conclude(
-            value, METHODS[rank], sampled, 4 + len(self.values), self.options.dps, tuple(dict.fromkeys(self.notes))
+            value, METHODS[rank], points, 4 + len(self.values), self.options.dps, tuple(dict.fromkeys(self.notes))
         )
 
 

@@ -231,3 +231,12 @@ def test_draws_that_are_numbers_merge_terms():
     assert float(rmtp.limit(np.mean(rmtp.gelu(h + s + 0.5) > 0.25))) == pytest.approx(exact, abs=1e-13)
     both = sum(ndtr((k + 0.5 - root) / math.sqrt(2)) for k in (-1, 0, 1)) / 3
     assert float(rmtp.limit(np.mean(rmtp.gelu(h + rmtp.Normal(n) + s + 0.5) > 0.25))) == pytest.approx(both, abs=1e-13)
+
+
+def test_an_event_that_no_point_meets():
+    """P(x > 7) = 1e-12 and its complement: points that all agree know it to one point."""
+    x = rmtp.Normal(n)
+    for event, exact in ((x > 7, ndtr(-7)), (x < 7, ndtr(7))):
+        found = rmtp.limit(np.mean(event), method="sobol")
+        assert 0 < found.error < 1e-4
+        assert abs(float(found) - exact) <= found.error
