@@ -56,6 +56,11 @@ class Outcomes:
     mass : callable
         ``mass(k, *others)``: the probability of k.
 
+    Raises
+    ------
+    BadParameter
+        If one is not callable.
+
     Examples
     --------
     >>> coin = Outcomes(lambda z: (0 * z, 0 * z + 1), lambda k, z: np.where(k == 1, z, 1 - z))
@@ -65,6 +70,22 @@ class Outcomes:
 
     window: Callable[..., tuple[Any, Any]]
     mass: Callable[..., Any]
+
+    def __post_init__(self) -> None:
+        for name, given in (("window", self.window), ("mass", self.mass)):
+            if not callable(given):
+                raise BadParameter(f"{name}={given!r}", remedy="a function of arrays")
+
+    def ends(self, *others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The window as floats of the shape of the arguments."""
+        found = self.window(*others)
+        try:
+            first, last = (np.broadcast_to(np.asarray(v, dtype=float), others[0].shape) for v in found)
+        except (TypeError, ValueError):
+            raise BadParameter(
+                f"the window of counts is {found!r}", remedy="the first and the last count for every argument"
+            ) from None
+        return first, last
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -125,10 +125,10 @@ class Verification:
 
         None if fewer than two widths resolve it. Widths enter by chance as well as by size: read it as a rough rate.
         """
-        seen = np.abs(self.bias) > RESOLVED * np.hypot(self.se, self._floor)
+        seen = np.abs(self.bias) > RESOLVED * np.hypot(self._mean_error, self._floor)
         if seen.sum() < 2:
             return None
-        relative = np.hypot(self.se, self._floor)[seen] / np.abs(self.bias[seen])
+        relative = np.hypot(self._mean_error, self._floor)[seen] / np.abs(self.bias[seen])
         fit = line_fit(np.log(self.widths)[seen], np.log(np.abs(self.bias[seen])), relative)
         return fit.slope, fit.slope_error
 

@@ -226,6 +226,8 @@ def poisson() -> Channel:
 def discrete(name: str, law: Callable[[Any], Any]) -> Channel:
     """A count y ~ law(z) of scipy.stats: expectations over y are summed, not sampled.
 
+    While it has some thousand values at most, as a Poisson or a binomial law does: where the tail is a power of a number
+    (negative binomial with rates like exp(z)) the sums exceed the budget, and points take their place, with their error.
     Posterior moments are exact to about 1e-10 for a likelihood log-concave in z.
 
     Parameters

@@ -143,8 +143,8 @@ class Grid:
             evaluator = self.evaluator()
             evaluator.run(number - 1)
             others = [np.broadcast_to(evaluator.argument(arg), self.weight.shape) for arg in args[:-1]]
-            first, last = (np.broadcast_to(v, self.weight.shape) for v in fn.outcomes.window(*others))
-            first, last = np.floor(first.min(axis=0)), np.ceil(last.max(axis=0))
+            low, high = fn.outcomes.ends(*others)
+            first, last = np.floor(low.min(axis=0)), np.ceil(high.max(axis=0))
             many = np.where(np.any(self.weight > _UNSEEN, axis=0), last - first + 1, 0.0)
             if not self.problem.batch * np.sum(many) <= self.budget:
                 raise TooLarge

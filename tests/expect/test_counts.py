@@ -126,11 +126,24 @@ def short_window():
     return rmtp.limit(np.mean(count(z, uniform())))
 
 
+def no_window():
+    law = rmtp.Outcomes(lambda v: 5, lambda k, v: k)
+    count = rmtp.elementwise(lambda v, u: 0 * u, (None, None), outcomes=law)
+    return rmtp.limit(np.mean(count(z, uniform())))
+
+
 @pytest.mark.parametrize(
     ("make", "match"),
     [
         (lambda: rmtp.elementwise(np.exp, outcomes=3), "outcomes"),
+        (lambda: rmtp.Outcomes(3, lambda k, v: k), "window=3"),
+        (lambda: rmtp.Outcomes(lambda v: (v, v), None), "mass=None"),
         (short_window, "add up to 0.8"),
+        (no_window, "window of counts is 5"),
+        (
+            lambda: rmtp.limit(np.mean(draw(lambda v: scipy.stats.randint(0, 3, loc=0.5 + 0 * v))(z, uniform()))),
+            "add up",
+        ),
         (lambda: rmtp.amp.discrete("x", scipy.stats.norm), "not a discrete"),
         (lambda: rmtp.amp.discrete("x", 5), "not a discrete"),
     ],
