@@ -257,8 +257,10 @@ class Expectations:
         whole = self._sampled(form)
         try:
             apart = total + self._sampled(Form(hard))
-        except DivergentExpectation:  # a part that few points carry, as a rare event does, may be nothing in the whole
-            return whole
+        except DivergentExpectation:
+            if any(map(self._may_diverge, hard)):
+                raise
+            return whole  # what few points carry, and cannot be infinite, is a rare event: next to nothing in the whole
         return min(apart, whole, key=lambda v: float(np.std(v)))
 
     def inner(self, f: Form, g: Form) -> Number:

@@ -240,3 +240,10 @@ def test_an_event_that_no_point_meets():
         found = rmtp.limit(np.mean(event), method="sobol")
         assert 0 < found.error < 1e-4
         assert abs(float(found) - exact) <= found.error
+
+
+def test_a_part_that_is_infinite_is_not_lost_in_the_whole():
+    """E (u v)^2 + 1e-9 E exp(u^2 v^2 + w^2): points see nothing of the second term, which is infinite."""
+    u, v, w = (rmtp.Normal(n) for _ in range(3))
+    with pytest.raises(rmtp.errors.DivergentExpectation):
+        rmtp.limit(np.mean((u * v) ** 2 * np.tanh(w * u + v) ** 2 + 1e-9 * np.exp(u**2 * v**2 + w**2)))
